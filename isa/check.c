@@ -1,0 +1,280 @@
+/* Checks one instruction after its row is known: operand types and widths by PTX's relaxed rules, lengths of vectors,
+ * constants, and, coarsely, whether the target has the instruction. */
+#include "isa/parse.h"
+
+#include <string.h>
+
+typedef struct Check {
+    const Module *m;
+    const Func *f;
+    const Form *form;
+    const Insn *in;
+    ModSet ms;
+    const Forms *fs;
+    Err *err;
+} Check;
+
+static bool fail(const Check *c, const Operand *o, ErrKind kind, const char *what)
+{
+    char name[160];
+    Loc loc = c->in->loc;
+    if (o && o->col)
+        loc.col = o->col;
+    form_spell(c->fs, (OpCode)c->in->op, &c->ms, name, sizeof name);
+    return err_set(c->err, kind, loc, "%s: %s", name, what);
+}
+
+/* May a register of type `reg` hold a value of type `want`? Same width; floats and integers do not mix, bits mix with
+ * all. 16-bit and packed floats live in .b registers. */
+static bool type_fits(PtxType reg, PtxType want, bool may_be_wider)
+{
+    const TypeInfo *r = &type_info[reg], *w = &type_info[want];
+    if (reg == T_PRED || want == T_PRED)
+        return reg == want;
+    if (r->bits != w->bits && !(may_be_wider && r->bits > w->bits) && !(r->bits == 16 && w->bits == 8))
+        return false;
+    if (r->kind == 'B' || w->kind == 'B' || may_be_wider)
+        return true;
+    return (r->kind == 'F') == (w->kind == 'F') || w->count > 1;
+}
+
+static bool check_reg(const Check *c, const Operand *o, const OpdForm *form, PtxType want)
+{
+    const RegDecl *r = &c->f->regs[o->reg];
+    char what[256];
+    if (want == T_NONE || type_fits(r->type, want, form->may_be_wider))
+        return true;
+    snprintf(what, sizeof what, "operand '%s' must be a .%s register, but '%.80s' is .%s", form->name,
+             type_info[want].name, r->name, type_info[r->type].name);
+    return fail(c, o, ERR_SEMANTIC, what);
+}
+
+static bool check_imm(const Check *c, const Operand *o, PtxType want)
+{
+    const TypeInfo *w = &type_info[want];
+    if (o->is_float) {
+        if (want == T_NONE || w->kind == 'F' || (w->kind == 'B' && w->bits >= 32))
+            return true;
+        return fail(c, o, ERR_SEMANTIC, "a float constant stands where an integer is expected");
+    }
+    if (w->kind == 'F' && (want == T_F32 || want == T_F64))
+        return fail(c, o, ERR_SEMANTIC, "an integer constant stands where a float is expected; write 0f... or 1.0");
+    return true;
+}
+
+static bool check_scalar(const Check *c, const Operand *o, const OpdForm *form, PtxType want)
+{
+    switch ((OpdKind)o->kind) {
+    case OPD_REG: return check_reg(c, o, form, want);
+    case OPD_IMM: return check_imm(c, o, want);
+    case OPD_SINK:
+        return form->is_dst || fail(c, o, ERR_SEMANTIC, "'_' can only stand where a result is thrown away");
+    case OPD_SREG:
+    case OPD_ADDR_OF:
+    case OPD_FUNC:
+        if (form->is_dst)
+            return fail(c, o, ERR_SEMANTIC, "the destination must be a register");
+        return true;
+    case OPD_NONE:
+    case OPD_MEM:
+    case OPD_VEC:
+    case OPD_LABEL: return true;
+    }
+    return true;
+}
+
+static bool check_vec(const Check *c, const Operand *o, uint32_t k, PtxType want)
+{
+    const OpdForm *form = &c->form->opd[k];
+    uint32_t n = form_opd_count(c->form, &c->ms, k);
+    char what[160];
+    if (n && o->n != n) {
+        snprintf(what, sizeof what, "the vector '%s' must have %u element%s, not %u", form->name, n, n == 1 ? "" : "s",
+                 o->n);
+        return fail(c, o, ERR_SEMANTIC, what);
+    }
+    if (o->n == 0)
+        return fail(c, o, ERR_SEMANTIC, "a vector needs elements");
+    for (uint32_t i = 0; i < o->n; i++) {
+        const Operand *e = &c->m->elems[o->first + i];
+        if (e->kind == OPD_VEC || e->kind == OPD_MEM || e->neg)
+            return fail(c, e, ERR_SEMANTIC, "a vector's elements are registers, constants or '_'");
+        if (e->kind == OPD_IMM && form->is_dst)
+            return fail(c, e, ERR_SEMANTIC, "the destination must be a register");
+        if (!check_scalar(c, e, form, want))
+            return false;
+    }
+    return true;
+}
+
+static bool check_mem(const Check *c, const Operand *o)
+{
+    if (o->reg < 0)
+        return true;
+    const RegDecl *r = &c->f->regs[o->reg];
+    uint32_t bits = type_info[r->type].bits;
+    if ((bits == 32 || bits == 64) && type_info[r->type].kind != 'F')
+        return true;
+    char what[256];
+    snprintf(what, sizeof what, "an address needs a 32- or 64-bit integer register, but '%.80s' is .%s", r->name,
+             type_info[r->type].name);
+    return fail(c, o, ERR_SEMANTIC, what);
+}
+
+static bool check_opd(const Check *c, uint32_t k)
+{
+    const Operand *o = &c->in->opd[k];
+    const OpdForm *form = &c->form->opd[k];
+    PtxType want = form_opd_type(c->form, &c->ms, k);
+    if (o->kind == OPD_NONE)
+        return true;
+    if (o->kind == OPD_MEM)
+        return check_mem(c, o);
+    if (o->kind == OPD_VEC)
+        return check_vec(c, o, k, want);
+    if (form->role == OF_PRED && o->kind == OPD_IMM)
+        return true;
+    if (o->neg && form->is_dst)
+        return fail(c, o, ERR_SEMANTIC, "the destination cannot be negated");
+    return check_scalar(c, o, form, want);
+}
+
+/* ---- Packs, constants ---- */
+
+/* mov.b64 {a, b}, c: the elements fill the register. */
+static bool check_pack(const Check *c, const Operand *v)
+{
+    uint32_t bits = 0, whole = type_info[c->in->type[0]].bits, one = 0;
+    for (uint32_t i = 0; i < v->n; i++) {
+        const Operand *e = &c->m->elems[v->first + i];
+        if (e->kind == OPD_REG)
+            one = type_info[c->f->regs[e->reg].type].bits;
+        if (e->kind == OPD_REG)
+            bits += one;
+        if (e->kind == OPD_REG && one * v->n != whole)
+            bits = UINT32_MAX / 2;
+    }
+    if (whole % v->n == 0 && (bits == 0 || bits <= whole))
+        return true;
+    char what[128];
+    snprintf(what, sizeof what, "%u elements of equal width must fill %u bits", v->n, whole);
+    return fail(c, v, ERR_SEMANTIC, what);
+}
+
+static const struct ConstRule { /* operand of a row: from lo to hi in steps */
+    uint16_t op;
+    uint8_t opd;
+    uint16_t step;
+    int64_t lo, hi;
+} const_rules[] = {
+    {OP_SETMAXNREG, 0, 8, 24, 256},
+    {OP_LOP3, 4, 1, 0, 255},
+    {OP_LOP3_BOOL, 5, 1, 0, 255},
+    {OP_CP_ASYNC, 2, 4, 4, 16},
+    {OP_CP_ASYNC_WAIT_GROUP, 0, 1, 0, INT32_MAX},
+    {OP_CP_ASYNC_BULK_WAIT_GROUP, 0, 1, 0, INT32_MAX},
+    {OP_WGMMA_WAIT_GROUP, 0, 1, 0, 7},
+    {OP_TENSORMAP_CP_FENCEPROXY, 2, 1, 128, 128},
+    {OP_FENCE_PROXY_TENSORMAP_ACQUIRE, 1, 1, 128, 128},
+    {OP_DISCARD, 1, 1, 128, 128},
+    {OP_APPLYPRIORITY, 1, 1, 128, 128},
+    {OP_TCGEN05_MMA, 6, 1, 0, 15},
+    {OP_TCGEN05_MMA_TS, 6, 1, 0, 15},
+    {OP_WGMMA, 4, 2, -1, 1},
+    {OP_WGMMA, 5, 2, -1, 1},
+    {OP_WGMMA, 6, 1, 0, 1},
+    {OP_WGMMA, 7, 1, 0, 1},
+    {OP_WGMMA_RS, 4, 2, -1, 1},
+    {OP_WGMMA_RS, 5, 2, -1, 1},
+    {OP_WGMMA_RS, 6, 1, 0, 1},
+    {OP_TENSORMAP_REPLACE, 1, 1, 0, 4},
+};
+
+static bool check_consts(const Check *c)
+{
+    for (size_t i = 0; i < sizeof const_rules / sizeof const_rules[0]; i++) {
+        const struct ConstRule *r = &const_rules[i];
+        const Operand *o = &c->in->opd[r->opd];
+        if (r->op != c->in->op || o->kind != OPD_IMM)
+            continue;
+        if (o->imm >= r->lo && o->imm <= r->hi && (o->imm - r->lo) % r->step == 0)
+            continue;
+        char what[160];
+        snprintf(what, sizeof what, "'%s' must be from %lld to %lld%s", c->form->opd[r->opd].name, (long long)r->lo,
+                 (long long)r->hi, r->step == 8 ? " in steps of 8" : r->step == 4 ? ", 4, 8 or 16" : "");
+        return fail(c, o, ERR_SEMANTIC, what);
+    }
+    return true;
+}
+
+/* Rules of the manual that tie a modifier to another or to an operand. */
+static bool check_ties(const Check *c)
+{
+    const uint8_t *mod = c->ms.mod;
+    uint32_t bits = type_info[c->ms.type[0]].bits;
+    bool memory = c->in->op == OP_LD || c->in->op == OP_ST || c->in->op == OP_LD_SHARED || c->in->op == OP_ST_SHARED ||
+                  c->in->op == OP_LD_PARAM || c->in->op == OP_ST_PARAM;
+    if (memory && mod[MC_VEC]) {
+        uint32_t all = bits << mod[MC_VEC];
+        bool wide = (c->in->op == OP_LD || c->in->op == OP_ST) && mod[MC_SS] == MV_SS_GLOBAL;
+        if (all > 256 || (all > 128 && !wide))
+            return fail(c, NULL, ERR_SEMANTIC, all > 256 ? "a vector of more than 256 bits"
+                                                         : "a vector of more than 128 bits needs .global");
+    }
+    bool mma = c->in->op == OP_TCGEN05_MMA || c->in->op == OP_TCGEN05_MMA_TS;
+    if (mma && c->in->opd[6].kind != OPD_NONE && mod[MC_KIND] != MV_KIND_F16 && mod[MC_KIND] != MV_KIND_TF32)
+        return fail(c, &c->in->opd[6], ERR_SEMANTIC, "only .kind::f16 and .kind::tf32 scale D");
+    if (c->in->op == OP_CP_ASYNC && mod[MC_COP] == MV_COP_CG && c->in->opd[2].imm != 16)
+        return fail(c, &c->in->opd[2], ERR_SEMANTIC, "with .cg the size must be 16");
+    if (c->in->op == OP_TENSORMAP_REPLACE) {
+        bool has_ord = mod[MC_FIELD] >= MV_FIELD_BOX_DIM && mod[MC_FIELD] <= MV_FIELD_ELEMENT_STRIDE;
+        if (has_ord != (c->in->opd[1].kind != OPD_NONE))
+            return fail(c, NULL, ERR_SEMANTIC, has_ord ? "this field needs the number of the dimension"
+                                                       : "this field has no dimensions");
+    }
+    return true;
+}
+
+/* ---- Targets ---- */
+
+/* What a mnemonic, a type or a form needs: sm number, and 'a' if only that very target has it. Coarse on purpose. */
+static bool check_target(const Check *c)
+{
+    const char *t = c->m->target, *base = c->fs->words[c->form->base].text;
+    uint32_t sm = 0, need = 0;
+    if (sscanf(t, "sm_%u", &sm) != 1)
+        return true;
+    bool only_90a = strcmp(base, "wgmma") == 0;
+    if (strcmp(base, "tcgen05") == 0 || strcmp(base, "clusterlaunchcontrol") == 0)
+        need = 100;
+    for (int i = 0; i < 3; i++)
+        if (c->ms.type[i] == T_F32X2)
+            need = 100;
+    if (c->in->op == OP_MAX3_F32 || c->in->op == OP_MIN3_F32 || c->ms.mod[MC_VEC] == MV_VEC_V8)
+        need = 100;
+    if (strcmp(base, "mbarrier") == 0 || strcmp(base, "mapa") == 0 || strcmp(base, "setmaxnreg") == 0)
+        need = need ? need : 80;
+    char what[160];
+    if (only_90a && (sm != 90 || !strchr(t, 'a')))
+        snprintf(what, sizeof what, "wgmma exists on sm_90a only; the target is %.40s", t);
+    else if (sm < need)
+        snprintf(what, sizeof what, "this needs sm_%u or later; the target is %.40s", need, t);
+    else
+        return true;
+    return fail(c, NULL, ERR_SEMANTIC, what);
+}
+
+bool check_insn(const Module *m, const Func *f, const Forms *fs, const Insn *in, Err *err)
+{
+    Check c = {.m = m, .f = f, .form = &fs->form[in->op], .in = in, .fs = fs, .err = err};
+    memcpy(c.ms.type, in->type, sizeof c.ms.type);
+    memcpy(c.ms.mod, in->mod, sizeof c.ms.mod);
+    for (uint32_t k = 0; k < in->n_opd; k++)
+        if (!check_opd(&c, k))
+            return false;
+    if (in->op == OP_MOV_PACK && !check_pack(&c, &in->opd[1]))
+        return false;
+    if (in->op == OP_MOV_UNPACK && !check_pack(&c, &in->opd[0]))
+        return false;
+    return check_consts(&c) && check_ties(&c) && check_target(&c);
+}

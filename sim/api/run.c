@@ -1,0 +1,358 @@
+/* A run and a replay from beginning to end: files in, result out. The command and the C library are this. */
+#include "sim/api/rao.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sim/report/report.h"
+#include "sim/trace/trace.h"
+
+struct RaoResult {
+    Arena arena;
+    Report report;
+    Model model;
+    Err err;
+    Deadlock dead;
+    RaoStatus status;
+    char *error_text, *json;
+};
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static uint32_t host_threads(const RaoOptions *o)
+{
+    long n = o->threads ? (long)o->threads : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 256 ? 256 : (uint32_t)n;
+}
+
+static RaoStatus status_of(const Err *err)
+{
+    switch (err->kind) {
+    case ERR_NONE:
+        return RAO_OK;
+    case ERR_FAULT:
+        return RAO_FAULT;
+    case ERR_DEADLOCK:
+        return RAO_DEADLOCK;
+    case ERR_IO:
+    case ERR_SYNTAX:
+    case ERR_SEMANTIC:
+    case ERR_UNSUPPORTED:
+        return RAO_BAD_INPUT;
+    }
+    return RAO_INTERNAL;
+}
+
+/* Threads per CTA times registers: what the launch reserves per thread (ptx.md 1.2: 65536 / threads, multiple of 8, at
+ * most 255, unless .maxnreg says less). */
+static uint32_t launch_regs(const Func *f, const uint32_t block[3])
+{
+    uint32_t threads = f->reqntid[0] ? f->reqntid[0] * f->reqntid[1] * f->reqntid[2]
+                       : f->maxntid[0] ? f->maxntid[0] * f->maxntid[1] * f->maxntid[2]
+                                       : block[0] * block[1] * block[2];
+    uint32_t regs = 65536 / (threads ? threads : 1) / (f->minnctapersm > 1 ? f->minnctapersm : 1) / 8 * 8;
+    if (regs > 255)
+        regs = 255;
+    return f->maxnreg && f->maxnreg < regs ? f->maxnreg : regs;
+}
+
+static bool load_model(RaoResult *r, const char *name, const RaoOptions *o)
+{
+    if (!model_load(&r->arena, name, &r->model, &r->err))
+        return false;
+    for (size_t i = 0; i < o->n_set; i++)
+        if (!model_set(&r->model, o->set[i], &r->err))
+            return false;
+    r->report.model = &r->model;
+    return true;
+}
+
+/* Roles of the launch file, and "other" for warps that no role names. */
+static void fill_roles(Arena *a, const Role *roles, uint32_t n, uint32_t n_warps, KernelReport *k)
+{
+    uint64_t all = n_warps >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n_warps) - 1, named = 0;
+    k->roles = arena_new(a, ReportRole, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        k->roles[k->n_roles++] = (ReportRole){roles[i].name, roles[i].warps};
+        named |= roles[i].warps;
+    }
+    if (all & ~named)
+        k->roles[k->n_roles++] = (ReportRole){n ? "other" : "all", all & ~named};
+}
+
+typedef struct Kernel { /* one launch, ready to run */
+    const KernelLaunch *launch;
+    ExecDesc exec;
+    SimDesc sim;
+} Kernel;
+
+static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl, GlobalMem *mem, Kernel *k)
+{
+    Arena *a = &r->arena;
+    Module *m;
+    const Func *f;
+    uint8_t *params;
+    if (!isa_parse_file(a, kl->ptx, &m, &r->err) || !isa_find_entry(m, kl->kernel, &f, &r->err) ||
+        !launch_params(a, l, kl, m, f, mem, &params, &r->err))
+        return false;
+    k->launch = kl;
+    k->exec = (ExecDesc){
+        .mem = mem, .params = params, .dynamic_shared = kl->shared, .mma_hw = o->mma_hw,
+        .n_sms = (uint32_t)r->model.v[MP_GPU_SMS]};
+    memcpy(k->exec.grid, kl->grid, sizeof kl->grid);
+    memcpy(k->exec.block, kl->block, sizeof kl->block);
+    for (int i = 0; i < 3; i++)
+        k->exec.cluster[i] = kl->cluster[i] ? kl->cluster[i] : f->cluster[i] ? f->cluster[i] : 1;
+    CodeLayout layout;
+    Code *code;
+    if (!exec_load_module(a, m, mem, &layout, &r->err))
+        return false;
+    layout.clustered = k->exec.cluster[0] * k->exec.cluster[1] * k->exec.cluster[2] > 1;
+    if (!code_lower(a, m, f, &layout, &r->model, &code, &r->err))
+        return false;
+    k->exec.code = code;
+    k->sim = (SimDesc){.model = &r->model, .sms = o->sms, .regs_per_thread = launch_regs(f, kl->block),
+                       .shared_per_cta = SHARED_BASE + f->shared_bytes + kl->shared};
+    return true;
+}
+
+static bool run_timed(RaoResult *r, const RaoOptions *o, Kernel *k, KernelReport *kr)
+{
+    Arena *a = &r->arena;
+    Exec *x;
+    SimPlan plan;
+    Recorder *rec = NULL;
+    if (!sim_plan(&k->sim, k->exec.grid, k->exec.block, k->exec.cluster, &plan, &r->err))
+        return false;
+    k->exec.n_slots = plan.n_slots;
+    if (!exec_new(a, &k->exec, &x, &r->err))
+        return false;
+    k->sim.front = exec_front(x);
+    if (o->record) {
+        rec = recorder_new(a, k->sim.front);
+        k->sim.front = recorder_front(rec);
+    }
+    SimResult *sim;
+    double start = now_seconds();
+    bool ok = sim_run(a, &k->sim, &sim, &r->dead, &r->err);
+    r->report.run_seconds += now_seconds() - start;
+    if (ok)
+        kr->sim = sim;
+    if (ok && rec) {
+        TraceHeader h = {.kernel = kr->kernel, .launch = r->report.source, .model = r->model.name, .command = o->command,
+                         .model_hash = r->model.hash, .sms = sim->sms_simulated, .sms_total = sim->sms_total,
+                         .shared_per_cta = k->sim.shared_per_cta, .regs_per_thread = k->sim.regs_per_thread,
+                         .flops = kr->flops, .cycles = sim->cycles, .n_roles = kr->n_roles};
+        memcpy(h.grid, k->exec.grid, sizeof h.grid);
+        memcpy(h.block, k->exec.block, sizeof h.block);
+        memcpy(h.cluster, k->exec.cluster, sizeof h.cluster);
+        h.roles = arena_new(a, TraceRole, kr->n_roles + 1);
+        for (uint32_t i = 0; i < kr->n_roles; i++)
+            h.roles[i] = (TraceRole){kr->roles[i].name, kr->roles[i].warps};
+        ok = recorder_write(rec, o->record, &h, &r->err);
+    }
+    if (rec)
+        recorder_free(rec);
+    exec_free(x);
+    return ok;
+}
+
+static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl, GlobalMem *mem,
+                       KernelReport *kr)
+{
+    Kernel k = {0};
+    if (!prepare(r, o, l, kl, mem, &k))
+        return false;
+    kr->kernel = k.exec.code->func->name;
+    kr->code = k.exec.code;
+    kr->flops = kl->flops;
+    memcpy(kr->grid, k.exec.grid, sizeof kr->grid);
+    memcpy(kr->block, k.exec.block, sizeof kr->block);
+    memcpy(kr->cluster, k.exec.cluster, sizeof kr->cluster);
+    uint32_t threads = kr->block[0] * kr->block[1] * kr->block[2];
+    fill_roles(&r->arena, kl->roles, kl->n_roles, (threads + WARP - 1) / WARP, kr);
+    r->report.n_kernels++;
+    if (!o->functional)
+        return run_timed(r, o, &k, kr);
+    double start = now_seconds();
+    bool ok = exec_run(&r->arena, &k.exec, 0, 0, host_threads(o), &kr->run, &r->err);
+    r->report.run_seconds += now_seconds() - start;
+    return ok;
+}
+
+static bool run_launch(RaoResult *r, const RaoOptions *o, const char *path, GlobalMem *mem)
+{
+    Arena *a = &r->arena;
+    Launch *l;
+    if (!load_model(r, o->model ? o->model : "b200", o) || !launch_load(a, path, &l, &r->err) ||
+        !launch_alloc(a, l, mem, &r->err))
+        return false;
+    if (o->record && l->n_launches > 1)
+        return err_set(&r->err, ERR_UNSUPPORTED, (Loc){.file = path}, "a trace holds one kernel; this file launches %u",
+                       l->n_launches);
+    r->report.kernels = arena_new(a, KernelReport, l->n_launches + 1);
+    bool partial = false;
+    for (uint32_t i = 0; i < l->n_launches; i++) {
+        KernelReport *kr = &r->report.kernels[i];
+        if (!run_kernel(r, o, l, &l->launches[i], mem, kr))
+            return false;
+        partial |= kr->sim && kr->sim->ctas_simulated < kr->sim->ctas_total;
+    }
+    if (o->no_check || !l->n_checks)
+        return true;
+    CheckResult *checks;
+    if (!launch_check(a, l, mem, partial, host_threads(o), &checks, &r->err))
+        return false;
+    r->report.checks = checks;
+    r->report.n_checks = l->n_checks;
+    r->report.checked = true;
+    for (uint32_t i = 0; i < l->n_checks; i++)
+        if (!checks[i].pass)
+            r->status = RAO_CHECK_FAILED;
+    return true;
+}
+
+static RaoResult *result_new(const char *source)
+{
+    RaoResult *r = calloc(1, sizeof *r);
+    if (!r) {
+        fprintf(stderr, "rao: out of memory\n");
+        exit(RAO_INTERNAL);
+    }
+    r->report.source = arena_str(&r->arena, source, strlen(source));
+    return r;
+}
+
+static RaoResult *finish(RaoResult *r, double start)
+{
+    r->report.host_seconds = now_seconds() - start;
+    r->report.err = &r->err;
+    if (r->dead.n_waits)
+        r->report.dead = &r->dead;
+    if (r->err.kind != ERR_NONE) {
+        r->status = status_of(&r->err);
+        size_t n;
+        FILE *f = open_memstream(&r->error_text, &n);
+        if (f) {
+            err_print(f, &r->err);
+            fclose(f);
+        }
+    }
+    return r;
+}
+
+RaoResult *rao_run(const char *launch, const RaoOptions *opt)
+{
+    double start = now_seconds();
+    RaoResult *r = result_new(launch);
+    GlobalMem *mem = mem_new();
+    run_launch(r, opt, launch, mem);
+    mem_free(mem);
+    return finish(r, start);
+}
+
+static bool replay(RaoResult *r, const RaoOptions *o, const char *path)
+{
+    Arena *a = &r->arena;
+    Trace *t;
+    if (!trace_read(a, path, &t, &r->err))
+        return false;
+    const TraceHeader *h = trace_header(t);
+    if (!load_model(r, o->model ? o->model : h->model, o))
+        return false;
+    Front *front = trace_front(a, t);
+    SimDesc d = {.front = front, .model = &r->model, .sms = o->sms ? o->sms : h->sms,
+                 .shared_per_cta = h->shared_per_cta, .regs_per_thread = h->regs_per_thread};
+    KernelReport *k = r->report.kernels = arena_new(a, KernelReport, 1);
+    *k = (KernelReport){.kernel = h->kernel, .flops = h->flops, .code = front->code};
+    memcpy(k->grid, h->grid, sizeof k->grid);
+    memcpy(k->block, h->block, sizeof k->block);
+    memcpy(k->cluster, h->cluster, sizeof k->cluster);
+    k->roles = arena_new(a, ReportRole, h->n_roles + 1);
+    for (uint32_t i = 0; i < h->n_roles; i++)
+        k->roles[k->n_roles++] = (ReportRole){h->roles[i].name, h->roles[i].warps};
+    r->report.n_kernels = 1;
+    SimResult *sim;
+    double start = now_seconds();
+    bool ok = sim_run(a, &d, &sim, &r->dead, &r->err);
+    r->report.run_seconds = now_seconds() - start;
+    if (ok)
+        k->sim = sim;
+    return ok;
+}
+
+RaoResult *rao_replay(const char *trace, const RaoOptions *opt)
+{
+    double start = now_seconds();
+    RaoResult *r = result_new(trace);
+    replay(r, opt, trace);
+    return finish(r, start);
+}
+
+RaoStatus rao_status(const RaoResult *r) { return r->status; }
+const char *rao_error(const RaoResult *r) { return r->error_text ? r->error_text : ""; }
+
+static double sum(const RaoResult *r, double (*f)(const KernelReport *, const Verdict *))
+{
+    double total = 0;
+    for (uint32_t i = 0; i < r->report.n_kernels; i++) {
+        Verdict v;
+        if (!r->report.kernels[i].sim)
+            continue;
+        report_verdict(&r->report, &r->report.kernels[i], &v);
+        total += f(&r->report.kernels[i], &v);
+    }
+    return total;
+}
+
+static double cycles_of(const KernelReport *k, const Verdict *v) { (void)v; return (double)k->sim->cycles; }
+static double time_of(const KernelReport *k, const Verdict *v) { (void)k; return v->time_us; }
+static double flops_of(const KernelReport *k, const Verdict *v) { (void)v; return k->flops; }
+
+double rao_cycles(const RaoResult *r) { return sum(r, cycles_of); }
+double rao_time_us(const RaoResult *r) { return sum(r, time_of); }
+
+double rao_tflops(const RaoResult *r)
+{
+    double us = rao_time_us(r);
+    return us > 0 ? sum(r, flops_of) / us * 1e-6 : 0;
+}
+
+RaoSpeed rao_speed(const RaoResult *r)
+{
+    RaoSpeed s = {.seconds = r->report.host_seconds, .run_seconds = r->report.run_seconds};
+    for (uint32_t i = 0; i < r->report.n_kernels; i++) {
+        const KernelReport *k = &r->report.kernels[i];
+        s.warp_insts += k->sim ? k->sim->warp_insts : k->run.warp_insts;
+        s.thread_insts += k->run.thread_insts;
+    }
+    return s;
+}
+
+void rao_print(const RaoResult *r, FILE *out) { report_text(out, &r->report); }
+
+const char *rao_json(const RaoResult *r)
+{
+    RaoResult *w = (RaoResult *)r; /* the text is made on first use */
+    if (!w->json)
+        w->json = report_json(&r->report);
+    return w->json ? w->json : "{}";
+}
+
+void rao_free(RaoResult *r)
+{
+    if (!r)
+        return;
+    arena_free(&r->arena);
+    free(r->error_text);
+    free(r->json);
+    free(r);
+}

@@ -1,0 +1,332 @@
+/* The turns of the warps of one cluster; see drive.h. */
+#include "sim/func/drive.h"
+
+#include <assert.h>
+
+typedef enum Turn { TURN_MOVED, TURN_POLLED, TURN_SPENT, TURN_FAULT } Turn;
+
+void drive_new(Arena *a, Drive *d, Exec *x, uint32_t slot0)
+{
+    Front *f = exec_front(x);
+    *d = (Drive){.x = x, .f = f, .slot0 = slot0, .n_ctas = x->cluster_ctas};
+    d->ctas = arena_new(a, DriveCta, d->n_ctas);
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        d->ctas[c].warps = arena_new(a, DriveWarp, f->n_warps);
+    d->cap = DRIVE_PENDING * d->n_ctas + 1;
+    d->queue = arena_new(a, Step, d->cap);
+}
+
+/* ---- What an Op asks of the driver ---- */
+
+static void close_group(Groups *g)
+{
+    g->mark[g->commits++ % DRIVE_GROUPS] = g->issued;
+}
+
+static bool queue_step(Drive *d, uint32_t cta, uint32_t warp, const Op *op, AsyncStep at, Err *err)
+{
+    Step s = {.op = *op, .cta = cta, .warp = warp, .at = at};
+    return drive_push(d, &s, err);
+}
+
+static void cluster_check(Drive *d)
+{
+    uint32_t live = 0;
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        live += d->ctas[c].live;
+    if (d->cluster_arrived == 0 || d->cluster_arrived < live)
+        return;
+    d->cluster_arrived = 0;
+    d->cluster_generation++;
+}
+
+static void cluster_arrive(Drive *d, DriveWarp *w)
+{
+    if (w->cluster_generation == d->cluster_generation + 1)
+        return; /* another part of the same warp */
+    w->cluster_generation = d->cluster_generation + 1;
+    d->cluster_arrived++;
+    cluster_check(d);
+}
+
+static void park(DriveWarp *w, const Op *op)
+{
+    w->waits[w->n_waits++] = *op;
+}
+
+static bool named_barrier(Drive *d, DriveCta *c, DriveWarp *w, const Op *op, Err *err)
+{
+    NamedBarrier *b = &c->bars[op->sync];
+    NamedBarrier before = *b;
+    BarResult r = named_barrier_arrive(b, op->arg0, op->arg1);
+    if (r == BAR_MISMATCH || r == BAR_OVERFLOW)
+        return err_set(err, ERR_FAULT, drive_loc(d, op),
+                       "barrier %u: %u threads arrive expecting %u, but %u of %u have arrived already", op->sync,
+                       op->arg1, op->arg0, before.arrived, before.expected);
+    if (r == BAR_WAITING && op->kind == OK_BAR_SYNC) {
+        park(w, op);
+        w->waits[w->n_waits - 1].arg1 = before.generation;
+    }
+    return true;
+}
+
+static bool arrive_after_copies(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err)
+{
+    uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (op->sync >> 24), op->sync, err);
+    MbarResult r = !word ? MBAR_UNINIT : op->arg1 ? MBAR_OK : mbar_inc_pending(word, op->arg0);
+    if (r != MBAR_OK)
+        return err_set(err, ERR_FAULT, drive_loc(d, op), "mbarrier 0x%x: %s", op->sync, mbar_result_text(r));
+    return queue_step(d, cta, warp, op, ASYNC_DONE, err);
+}
+
+static bool handle_async(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err)
+{
+    DriveWarp *w = &d->ctas[cta].warps[warp];
+    switch (op->kind) {
+    case OK_TMEM:
+        if (!op->handle)
+            return true; /* a load: done */
+        w->st.issued++;
+        break;
+    case OK_TMA_STORE:
+        w->bulk.issued++;
+        return queue_step(d, cta, warp, op, ASYNC_READ, err);
+    case OK_CPASYNC:
+        w->cpasync.issued++;
+        break;
+    case OK_CPASYNC_ARRIVE:
+        return arrive_after_copies(d, cta, warp, op, err);
+    default:
+        break;
+    }
+    return queue_step(d, cta, warp, op, ASYNC_DONE, err);
+}
+
+static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err)
+{
+    DriveCta *c = &d->ctas[cta];
+    DriveWarp *w = &c->warps[warp];
+    switch ((OpKind)op->kind) {
+    case OK_PLAIN: case OK_SKIPPED: case OK_BRANCH: case OK_EXIT: case OK_SMEM: case OK_GMEM: case OK_TMA_PREFETCH:
+    case OK_MBAR_TEST: case OK_TMEM_RELINQUISH: case OK_SETMAXNREG: case OK_FENCE: case OK_NANOSLEEP: case OK_GRIDDEP:
+    case OK_COUNT:
+        return true;
+    case OK_FAULT:
+        return false;
+    case OK_TMEM: case OK_MMA: case OK_COMMIT: case OK_TMEM_CP: case OK_TMA_LOAD: case OK_TMA_STORE: case OK_CPASYNC:
+    case OK_CPASYNC_ARRIVE:
+        return handle_async(d, cta, warp, op, err);
+    case OK_BULK_COMMIT:
+        close_group(&w->bulk);
+        return true;
+    case OK_CPASYNC_COMMIT:
+        close_group(&w->cpasync);
+        return true;
+    case OK_MBAR_INIT: case OK_MBAR_INVAL: case OK_MBAR_ARRIVE:
+        return drive_mbar(d, op, op->sync, (OpKind)op->kind, op->arg0, op->arg1, err);
+    case OK_MBAR_TX:
+        return drive_mbar(d, op, op->sync, OK_MBAR_TX, 0, (int32_t)op->arg1, err);
+    case OK_BAR_SYNC: case OK_BAR_ARRIVE:
+        return named_barrier(d, c, w, op, err);
+    case OK_CLUSTER_ARRIVE:
+        cluster_arrive(d, w);
+        return true;
+    case OK_TMEM_DEALLOC:
+        return tmem_dealloc(&c->tmem, cta, op->arg1, op->arg0) ||
+               err_set(err, ERR_FAULT, drive_loc(d, op), "no allocation of %u tensor memory columns starts at %u",
+                       op->arg0, op->arg1);
+    case OK_BULK_WAIT: case OK_CPASYNC_WAIT: case OK_MBAR_WAIT: case OK_CLUSTER_WAIT: case OK_WAIT_ST: case OK_TMEM_ALLOC:
+        if (!drive_holds(d, cta, warp, op, err))
+            park(w, op);
+        return err->kind == ERR_NONE;
+    }
+    return true;
+}
+
+/* ---- Turns ---- */
+
+static bool still_waits(Drive *d, uint32_t cta, uint32_t warp, Err *err)
+{
+    DriveWarp *w = &d->ctas[cta].warps[warp];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < w->n_waits; i++)
+        if (!drive_holds(d, cta, warp, &w->waits[i], err))
+            w->waits[n++] = w->waits[i];
+    w->n_waits = n;
+    return n > 0;
+}
+
+static void end_warp(Drive *d, DriveCta *c, DriveWarp *w)
+{
+    w->state = DW_DONE;
+    c->live--;
+    if (w->cluster_generation == d->cluster_generation + 1)
+        d->cluster_arrived--; /* exited threads count as arrived: leaves both sides of the comparison */
+    cluster_check(d);
+}
+
+/* Runs a warp until it blocks, ends, polls in vain or has used up its turn. */
+static Turn take_turn(Drive *d, uint32_t cta, uint32_t warp, Err *err)
+{
+    DriveWarp *w = &d->ctas[cta].warps[warp];
+    uint32_t slot = d->slot0 + cta;
+    for (uint32_t n = 0; n < DRIVE_BUDGET; n++) {
+        OpRun run;
+        Op ops[OP_BURST];
+        d->f->ops->next(d->f, slot, warp, &run);
+        if (run.dyn == OP_NONE) {
+            end_warp(d, &d->ctas[cta], w);
+            return TURN_MOVED;
+        }
+        uint32_t n_ops = d->f->ops->exec(d->f, slot, warp, 0, ops, err);
+        for (uint32_t i = 0; i < n_ops; i++)
+            if (!handle(d, cta, warp, &ops[i], err))
+                return TURN_FAULT;
+        if (w->n_waits) {
+            w->state = DW_PARKED;
+            return TURN_MOVED;
+        }
+        const Op *last = &ops[n_ops - 1];
+        if ((last->kind == OK_MBAR_TEST && !last->arg1) || last->kind == OK_NANOSLEEP)
+            return TURN_POLLED;
+    }
+    return TURN_SPENT;
+}
+
+typedef struct Round {
+    bool moved, spent, polled;
+    uint32_t live;
+} Round;
+
+static bool run_round(Drive *d, Round *r, Err *err)
+{
+    *r = (Round){0};
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        for (uint32_t i = 0; i < d->f->n_warps; i++) {
+            DriveWarp *w = &d->ctas[c].warps[i];
+            if (w->state == DW_PARKED && !still_waits(d, c, i, err))
+                w->state = DW_READY;
+            if (w->state != DW_DONE)
+                r->live++;
+            if (w->state != DW_READY)
+                continue;
+            Turn t = take_turn(d, c, i, err);
+            if (t == TURN_FAULT)
+                return false;
+            r->moved |= t == TURN_MOVED;
+            r->spent |= t == TURN_SPENT;
+            r->polled |= t == TURN_POLLED;
+        }
+    return err->kind == ERR_NONE;
+}
+
+/* Lets another part of a diverged warp run whose running part is blocked. */
+static bool yield_some(Drive *d)
+{
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        for (uint32_t i = 0; i < d->f->n_warps; i++) {
+            DriveWarp *w = &d->ctas[c].warps[i];
+            if (w->state != DW_PARKED || !d->f->ops->yield(d->f, d->slot0 + c, i))
+                continue;
+            w->n_waits = 0; /* the wait is executed again when its part runs */
+            w->state = DW_READY;
+            return true;
+        }
+    return false;
+}
+
+/* Threads that have exited count as arrived at a barrier of the whole CTA. */
+static bool exited_complete_barrier(Drive *d)
+{
+    uint32_t all = d->f->n_warps * WARP;
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        for (uint32_t i = 0; i < N_NAMED_BARRIERS; i++) {
+            NamedBarrier *b = &d->ctas[c].bars[i];
+            uint32_t exited = (d->f->n_warps - d->ctas[c].live) * WARP;
+            if (exited && b->expected == all && b->arrived + exited >= all)
+                return named_barrier_arrive(b, all, all - b->arrived) == BAR_COMPLETE;
+        }
+    return false;
+}
+
+static bool run_warps(Drive *d, Err *err)
+{
+    uint32_t polls = 0;
+    for (;;) {
+        Round r;
+        if (!run_round(d, &r, err))
+            return false;
+        if (r.live == 0)
+            return true;
+        if (r.moved) {
+            polls = 0;
+            continue;
+        }
+        if (d->n > 0) {
+            polls = 0;
+            if (!drive_step(d, err))
+                return false;
+            continue;
+        }
+        if (r.spent || exited_complete_barrier(d) || yield_some(d))
+            continue;
+        if (!r.polled || ++polls == DRIVE_POLLS)
+            return drive_deadlock(d, err);
+    }
+}
+
+/* ---- A cluster from start to end ---- */
+
+/* Linear id of the CTA with this rank in cluster k; clusters are numbered x fastest, ranks too. */
+static uint32_t cta_id(const Front *f, uint32_t k, uint32_t rank)
+{
+    uint32_t id = 0, scale = 1;
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t clusters = f->grid[i] / f->cluster[i];
+        id += scale * (k % clusters * f->cluster[i] + rank % f->cluster[i]);
+        scale *= f->grid[i];
+        k /= clusters;
+        rank /= f->cluster[i];
+    }
+    return id;
+}
+
+static bool start(Drive *d, uint32_t k, Err *err)
+{
+    d->head = d->n = 0;
+    d->cluster_arrived = d->cluster_generation = 0;
+    for (uint32_t c = 0; c < d->n_ctas; c++) {
+        DriveCta *cta = &d->ctas[c];
+        DriveWarp *warps = cta->warps;
+        *cta = (DriveCta){.warps = warps, .live = d->f->n_warps};
+        memset(warps, 0, sizeof *warps * d->f->n_warps);
+        if (!d->f->ops->cta_start(d->f, d->slot0 + c, cta_id(d->f, k, c), err))
+            return false;
+    }
+    return true;
+}
+
+static void count(const Drive *d, RunStats *stats, bool add)
+{
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        for (uint32_t i = 0; i < d->f->n_warps; i++) {
+            const Warp *w = &d->x->ctas[d->slot0 + c].warps[i];
+            stats->warp_insts += add ? w->n_insts : 0 - w->n_insts;
+            stats->thread_insts += add ? w->n_lane_insts : 0 - w->n_lane_insts;
+        }
+}
+
+bool drive_cluster(Drive *d, uint32_t k, RunStats *stats, Err *err)
+{
+    if (!start(d, k, err))
+        return false;
+    count(d, stats, false);
+    bool good = run_warps(d, err);
+    while (good && d->n > 0) /* what nobody waited for still happens */
+        good = drive_step(d, err);
+    count(d, stats, true);
+    stats->ctas += d->n_ctas;
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        d->f->ops->cta_end(d->f, d->slot0 + c);
+    return good;
+}

@@ -1,0 +1,209 @@
+/* Completion without time: mbarrier arithmetic, the queue of asynchronous steps, and whether a wait holds. */
+#include "sim/func/async.h"
+#include "sim/func/drive.h"
+
+enum { CTA_OFFSET = 0xffffff };
+
+Loc drive_loc(const Drive *d, const Op *op)
+{
+    const Code *c = d->x->code;
+    if (op->info >= c->n_ops)
+        return (Loc){0};
+    const CodeInsn *in = &c->insns[c->ops[op->info].insn];
+    return in->ptx < c->func->n_insns ? c->func->insns[in->ptx].loc : c->func->loc;
+}
+
+/* ---- mbarriers ---- */
+
+static Expected *expected_of(Drive *d, uint32_t addr)
+{
+    Expected *table = d->ctas[addr >> 24].expected;
+    for (uint32_t i = 0; i < DRIVE_MBARS; i++) {
+        Expected *e = &table[(addr / 8 + i) % DRIVE_MBARS];
+        if (e->addr == addr || e->addr == 0) {
+            e->addr = addr;
+            return e;
+        }
+    }
+    return &table[0]; /* only a message may be less exact */
+}
+
+static MbarResult apply(uint64_t *word, OpKind kind, bool drop, uint32_t arg0, int64_t arg1)
+{
+    switch (kind) {
+    case OK_MBAR_INIT:
+        return mbar_init(word, arg0);
+    case OK_MBAR_INVAL:
+        mbar_inval(word);
+        return MBAR_OK;
+    case OK_MBAR_TX:
+        return arg1 > INT32_MAX || arg1 < INT32_MIN ? MBAR_BAD_TX : mbar_tx(word, (int32_t)arg1);
+    default:
+        return drop ? mbar_arrive_drop(word, arg0, (uint32_t)arg1) : mbar_arrive(word, arg0, (uint32_t)arg1);
+    }
+}
+
+bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1, Err *err)
+{
+    if (addr >> 24 >= d->n_ctas)
+        return err_set(err, ERR_FAULT, drive_loc(d, op), "mbarrier 0x%x: CTA rank %u is not in the cluster", addr,
+                       addr >> 24);
+    Err why = {0};
+    uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (addr >> 24), addr, &why);
+    if (!word)
+        return err_set(err, why.kind, drive_loc(d, op), "%s", why.msg);
+    MbarState before = mbar_state(*word);
+    MbarResult r = apply(word, kind, op->flags & OPF_DROP, arg0, arg1);
+    if (r != MBAR_OK && r != MBAR_FLIPPED)
+        return err_set(err, ERR_FAULT, drive_loc(d, op),
+                       "mbarrier 0x%x: %s (%u of %u arrivals pend, %d bytes; the operation: %u arrivals, %lld bytes)",
+                       addr, mbar_result_text(r), before.pending, before.expected, before.tx, arg0, (long long)arg1);
+    Expected *e = expected_of(d, addr);
+    if (r == MBAR_FLIPPED || kind == OK_MBAR_INIT)
+        e->bytes = 0;
+    else if (arg1 > 0)
+        e->bytes += (uint32_t)arg1;
+    return true;
+}
+
+/* Bytes of a load have arrived: in each destination CTA, on the mbarrier at the same offset (engine.h, load_op). */
+static bool signal_load(Drive *d, const Op *op, Err *err)
+{
+    if (!(op->flags & OPF_PAIR))
+        return drive_mbar(d, op, op->sync, OK_MBAR_TX, 0, -(int64_t)op->bytes, err);
+    for (uint32_t m = op->arg1; m; m &= m - 1) {
+        uint32_t r = first_lane(m), to = op->arg0 ? (r & ~1u) | (op->sync >> 24 & 1) : r;
+        if (!drive_mbar(d, op, to << 24 | (op->sync & CTA_OFFSET), OK_MBAR_TX, 0, -(int64_t)op->bytes, err))
+            return false;
+    }
+    return true;
+}
+
+static bool signal_commit(Drive *d, const Op *op, Err *err)
+{
+    if (!(op->flags & OPF_PAIR))
+        return drive_mbar(d, op, op->sync, OK_MBAR_ARRIVE, 1, 0, err);
+    for (uint32_t m = op->arg1; m; m &= m - 1)
+        if (!drive_mbar(d, op, first_lane(m) << 24 | (op->sync & CTA_OFFSET), OK_MBAR_ARRIVE, 1, 0, err))
+            return false;
+    return true;
+}
+
+/* ---- Steps ---- */
+
+bool drive_push(Drive *d, const Step *s, Err *err)
+{
+    while (d->n >= DRIVE_PENDING * d->n_ctas)
+        if (!drive_step(d, err))
+            return false;
+    d->queue[(d->head + d->n++) % d->cap] = *s;
+    return true;
+}
+
+static Step pop(Drive *d)
+{
+    Step s = d->queue[d->head];
+    d->head = (d->head + 1) % d->cap;
+    d->n--;
+    return s;
+}
+
+/* What follows from a step that has just been performed. */
+static bool finish(Drive *d, const Step *s, Err *err)
+{
+    DriveWarp *w = &d->ctas[s->cta].warps[s->warp];
+    switch (s->op.kind) {
+    case OK_TMA_LOAD:
+        return signal_load(d, &s->op, err);
+    case OK_COMMIT:
+        return signal_commit(d, &s->op, err);
+    case OK_TMA_STORE:
+        if (s->at == ASYNC_READ) {
+            Step next = *s;
+            next.at = ASYNC_DONE;
+            w->bulk.read++;
+            d->queue[(d->head + d->n++) % d->cap] = next; /* the place that it has just left */
+        } else {
+            w->bulk.done++;
+        }
+        return true;
+    case OK_CPASYNC:
+        w->cpasync.done++;
+        return true;
+    case OK_CPASYNC_ARRIVE:
+        return drive_mbar(d, &s->op, s->op.sync, OK_MBAR_ARRIVE, s->op.arg0, 0, err);
+    case OK_TMEM:
+        w->st.done++;
+        return true;
+    default:
+        return true;
+    }
+}
+
+static bool perform(Drive *d, const Step *s, Err *err)
+{
+    uint32_t slot = d->slot0 + s->cta;
+    bool two_steps = s->op.kind == OK_TMA_STORE;
+    if (s->op.handle) {
+        if (!two_steps && !d->f->ops->async(d->f, slot, s->op.handle, ASYNC_READ, err))
+            return false;
+        if (!d->f->ops->async(d->f, slot, s->op.handle, two_steps ? s->at : ASYNC_DONE, err))
+            return false;
+    }
+    return finish(d, s, err);
+}
+
+bool drive_step(Drive *d, Err *err)
+{
+    while (d->n > 0) {
+        Step s = pop(d);
+        if (!perform(d, &s, err))
+            return false;
+        if (s.op.kind != OK_MMA && s.op.kind != OK_TMEM_CP)
+            break; /* nobody waits for an MMA itself, only for a commit */
+    }
+    return true;
+}
+
+/* ---- Waits ---- */
+
+/* All but the last n groups have come as far as `progress`. */
+static bool groups_done(const Groups *g, uint32_t progress, uint32_t n)
+{
+    if (n >= g->commits)
+        return true;
+    uint32_t k = g->commits - 1 - n;
+    if (n >= DRIVE_GROUPS)
+        k = g->commits - DRIVE_GROUPS; /* its mark is forgotten; waits for a younger one */
+    return progress >= g->mark[k % DRIVE_GROUPS];
+}
+
+bool drive_holds(Drive *d, uint32_t cta, uint32_t warp, const Op *wait, Err *err)
+{
+    DriveCta *c = &d->ctas[cta];
+    DriveWarp *w = &c->warps[warp];
+    switch (wait->kind) {
+    case OK_MBAR_WAIT: {
+        const uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (wait->sync >> 24), wait->sync, err);
+        return word && mbar_phase_done(*word, wait->arg0);
+    }
+    case OK_BAR_SYNC: /* arg1: the generation that it waits to see end */
+        return c->bars[wait->sync].generation != wait->arg1;
+    case OK_CLUSTER_WAIT:
+        return d->cluster_generation >= w->cluster_generation;
+    case OK_BULK_WAIT:
+        return groups_done(&w->bulk, wait->arg1 ? w->bulk.read : w->bulk.done, wait->arg0);
+    case OK_CPASYNC_WAIT:
+        return groups_done(&w->cpasync, w->cpasync.done, wait->arg0);
+    case OK_WAIT_ST:
+        return w->st.done == w->st.issued;
+    case OK_TMEM_ALLOC: {
+        int32_t column = tmem_alloc(&c->tmem, cta, wait->arg0);
+        if (column >= 0)
+            d->f->ops->tmem_alloc_done(d->f, d->slot0 + cta, warp, (uint32_t)column);
+        return column >= 0;
+    }
+    default:
+        return true;
+    }
+}

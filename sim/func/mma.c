@@ -1,0 +1,248 @@
+#include "sim/func/mma.h"
+
+#include <assert.h>
+#include <math.h>
+
+const uint8_t mma_lanes_straight[MMA_MAX_M / MMA_GROUP] = {0, 1, 2, 3, 4, 5, 6, 7};
+const uint8_t mma_lanes_m64[4] = {0, 2, 4, 6};
+
+size_t mma_panel_bytes(unsigned rows, unsigned k)
+{
+    return (size_t)rows * k * (sizeof(float) + sizeof(uint32_t));
+}
+
+void mma_panel_init(MmaPanel *p, void *mem, unsigned rows, unsigned k)
+{
+    *p = (MmaPanel){.val = mem};
+    p->exp = (uint32_t *)(void *)(p->val + (size_t)rows * k);
+}
+
+static void pack_panel(const MmaOps *ops, MmaPanel *p, const MmaSource *src, unsigned block,
+                       MmaMode mode)
+{
+    assert(src->rows % block == 0 && src->k % 8 == 0);
+    p->type = src->type;
+    p->block = block;
+    p->rows = src->rows;
+    p->k = src->k;
+    p->has_exp = mode == MMA_HW;
+    p->has_range = mode == MMA_HW || !ops->has_fma;
+    ops->pack(p, src);
+    if (p->has_exp)
+        ops->add_exponents(p);
+    if (p->has_range)
+        ops->add_range(p);
+}
+
+void mma_pack_a(const MmaOps *ops, MmaPanel *p, const MmaSource *src, MmaMode mode)
+{
+    assert(src->major != MMA_TMEM || src->type == NUM_F16 || src->type == NUM_BF16);
+    pack_panel(ops, p, src, MMA_A_BLOCK, mode);
+}
+
+void mma_pack_b(const MmaOps *ops, MmaPanel *p, const MmaSource *src, MmaMode mode)
+{
+    assert(src->major != MMA_TMEM);
+    pack_panel(ops, p, src, MMA_B_BLOCK, mode);
+}
+
+/* A significand as an integer and its exponent: x = sig * 2^(exp - 23). */
+typedef struct Term {
+    int64_t sig;
+    int exp;
+} Term;
+
+static Term term_of(float x, int emin)
+{
+    uint32_t bits = num_bits(x), mag = bits & 0x7FFFFFFFu;
+    int field = (int)(mag >> 23);
+    int64_t sig = field ? (int64_t)((mag & 0x7FFFFFu) | 0x800000u) : (int64_t)mag;
+    int e = field ? field - 127 : -126;
+    Term t = {.sig = sig, .exp = mag == 0 ? -126 : e};
+    if (mag != 0 && e < emin) { /* subnormal in its own format: exact, the low bits are zero */
+        t.sig = sig >> (emin - e);
+        t.exp = emin;
+    }
+    if (bits >> 31)
+        t.sig = -t.sig;
+    return t;
+}
+
+/* x / 2^shift toward zero. */
+static int64_t shift_rz(int64_t x, int shift)
+{
+    if (shift <= 0)
+        return x * (INT64_C(1) << -shift);
+    if (shift > 62)
+        return 0;
+    return x / (INT64_C(1) << shift);
+}
+
+static uint32_t hw_pack(const MmaDesc *desc, int64_t sum, int exp)
+{
+    NumValue v = num_of_s64(sum);
+    v.exp = exp;
+    if (desc->d_f16)
+        return (uint32_t)num_pack(NUM_F16, v, (NumMode){.rnd = NUM_RN});
+    uint32_t bits = (uint32_t)num_pack(NUM_F32, v, (NumMode){.rnd = NUM_RZ});
+    /* Cut to 24 bits first, so that only what then is out of range becomes infinity. */
+    if (v.kind == NUM_FINITE && 63 - __builtin_clzll(v.sig) + exp > 127)
+        bits = v.negative ? 0xFF800000u : 0x7F800000u;
+    bits &= ~0u << (23 - desc->frac_bits);
+    return bits << 1 ? bits : 0; /* a sum cut to zero is +0 */
+}
+
+uint32_t mma_hw_dot(const MmaDesc *desc, const MmaPanel *pa, const float *a, const MmaPanel *pb,
+                    const float *b, uint32_t c)
+{
+    NumMode exact = {.rnd = NUM_RN};
+    NumType d_type = desc->d_f16 ? NUM_F16 : NUM_F32;
+    int a_emin = 1 - num_formats[pa->type].bias, b_emin = 1 - num_formats[pb->type].bias;
+    int align = (int)desc->align_bits;
+    float c_value = num_float((uint32_t)num_convert(NUM_F32, d_type, c, exact));
+    Term t = term_of(c_value, 1 - num_formats[d_type].bias);
+    double special = (double)c_value; /* becomes the result if it is infinite or NaN */
+    int top = t.exp;
+    for (unsigned k = 0; k < desc->k_step; k++) {
+        float x = a[k * pa->block], y = b[k * pb->block];
+        int e = term_of(x, a_emin).exp + term_of(y, b_emin).exp;
+        top = e > top ? e : top;
+        special += (double)x * (double)y;
+    }
+    if (!isfinite(special))
+        return (uint32_t)num_convert(d_type, NUM_F32, num_bits((float)special), exact);
+
+    int64_t sum = shift_rz(t.sig, 23 - align + top - t.exp);
+    for (unsigned k = 0; k < desc->k_step; k++) {
+        Term x = term_of(a[k * pa->block], a_emin), y = term_of(b[k * pb->block], b_emin);
+        sum += shift_rz(x.sig * y.sig, 46 - align + top - x.exp - y.exp);
+    }
+    return hw_pack(desc, sum, top - align);
+}
+
+/* One step of MMA_FP32 on one element. */
+static uint32_t fp32_dot(const MmaDesc *desc, const MmaPanel *pa, const float *a,
+                         const MmaPanel *pb, const float *b, uint32_t c)
+{
+    NumMode nearest = {.rnd = NUM_RN};
+    NumType d_type = desc->d_f16 ? NUM_F16 : NUM_F32;
+    float sum = num_float((uint32_t)num_convert(NUM_F32, d_type, c, nearest));
+    for (unsigned k = 0; k < desc->k_step; k++)
+        sum = fmaf(a[k * pa->block], b[k * pb->block], sum);
+    return (uint32_t)num_convert(d_type, NUM_F32, num_bits(sum), nearest);
+}
+
+/* Any operands, any D, element by element. */
+static void run_slow(const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb, uint32_t *d)
+{
+    for (unsigned j = 0; j < desc->n; j++) {
+        unsigned col = desc->n0 + j;
+        for (unsigned row = 0; row < desc->m; row++) {
+            const float *a = pa->val + (size_t)(row / pa->block) * pa->k * pa->block;
+            const float *b = pb->val + (size_t)(col / pb->block) * pb->k * pb->block;
+            size_t lane = (size_t)desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
+            uint32_t *to = d + j * desc->d_stride + lane;
+            uint32_t c = desc->accumulate ? *to : 0;
+            for (unsigned k = 0; k < desc->k; k += desc->k_step) {
+                const float *x = a + k * pa->block + row % pa->block;
+                const float *y = b + k * pb->block + col % pb->block;
+                c = desc->mode == MMA_HW ? mma_hw_dot(desc, pa, x, pb, y, c)
+                                         : fp32_dot(desc, pa, x, pb, y, c);
+            }
+            *to = c;
+        }
+    }
+}
+
+static void scale_d(const MmaDesc *desc, uint32_t *d)
+{
+    NumMode nearest = {.rnd = NUM_RN};
+    NumType type = desc->d_f16 ? NUM_F16 : NUM_F32;
+    for (unsigned j = 0; j < desc->n; j++) {
+        for (unsigned row = 0; row < desc->m; row++) {
+            size_t lane = (size_t)desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
+            uint32_t *at = d + j * desc->d_stride + lane;
+            NumValue v = num_unpack(type, *at);
+            v.exp -= (int)desc->scale_d;
+            *at = (uint32_t)num_pack(type, v, nearest);
+        }
+    }
+}
+
+static void check_desc(const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b)
+{
+    assert(desc->m % MMA_A_BLOCK == 0 && desc->m <= a->rows && desc->m <= MMA_MAX_M);
+    assert(desc->n % MMA_B_BLOCK == 0 && desc->n0 % MMA_B_BLOCK == 0);
+    assert(desc->n0 + desc->n <= b->rows);
+    assert(desc->k_step > 0 && desc->k_step <= 32 && desc->k_step % 2 == 0);
+    assert(desc->k % desc->k_step == 0 && desc->k <= a->k && desc->k <= b->k);
+    assert(a->block == MMA_A_BLOCK && b->block == MMA_B_BLOCK);
+    assert(desc->mode == MMA_FP32 || (desc->align_bits <= 25 && desc->frac_bits <= 23));
+    assert(desc->mode == MMA_FP32 || (a->has_exp && b->has_exp));
+}
+
+void mma_run(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b,
+             uint32_t *d)
+{
+    check_desc(desc, a, b);
+    if (desc->scale_d && desc->accumulate)
+        scale_d(desc, d);
+    /* Every product is below 2^128, and for exact also a multiple of the smallest float. */
+    bool has_range = a->has_range && b->has_range;
+    bool no_overflow = has_range && a->finite && b->finite && a->max_exp + b->max_exp <= 126;
+    bool exact = no_overflow && a->lsb_exp + b->lsb_exp >= -149;
+    if (desc->d_f16)
+        run_slow(desc, a, b, d);
+    else if (desc->mode == MMA_FP32 && (ops->has_fma || exact))
+        ops->fp32(desc, a, b, d);
+    else if (desc->mode == MMA_HW && no_overflow)
+        ops->hw(desc, a, b, d);
+    else
+        run_slow(desc, a, b, d);
+}
+
+void mma_f16(const MmaOps *ops, const MmaTile *tile, uint32_t *d, void *scratch)
+{
+    MmaPanel a, b;
+    mma_panel_init(&a, scratch, tile->m, tile->k);
+    mma_panel_init(&b, (char *)scratch + mma_panel_bytes(tile->m, tile->k), tile->n, tile->k);
+    MmaSource src = {.type = tile->type, .elems = tile->a, .stride = tile->k, .k = tile->k};
+    src.rows = tile->m;
+    mma_pack_a(ops, &a, &src, tile->mode);
+    src.elems = tile->b;
+    src.rows = tile->n;
+    mma_pack_b(ops, &b, &src, tile->mode);
+    MmaDesc desc = {.mode = tile->mode,
+                    .m = tile->m,
+                    .n = tile->n,
+                    .k = tile->k,
+                    .k_step = 16,
+                    .align_bits = 25,
+                    .frac_bits = 23,
+                    .accumulate = tile->accumulate,
+                    .d_stride = MMA_MAX_M,
+                    .lane16 = mma_lanes_straight};
+    mma_run(ops, &desc, &a, &b, d);
+}
+
+extern const MmaOps mma_ops_base;
+#if defined(__x86_64__)
+extern const MmaOps mma_ops_avx2, mma_ops_avx512;
+#endif
+
+const MmaOps *mma_ops_for(SimdIsa isa)
+{
+#if defined(__x86_64__)
+    if (isa == SIMD_AVX512)
+        return &mma_ops_avx512;
+    if (isa == SIMD_AVX2)
+        return &mma_ops_avx2;
+#endif
+    assert(isa == SIMD_BASE);
+    return &mma_ops_base;
+}
+
+const MmaOps *mma_ops(void)
+{
+    return mma_ops_for(simd_best());
+}

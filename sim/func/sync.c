@@ -1,0 +1,80 @@
+/* Named barriers, the register pool of setmaxnreg, the tensor-memory allocator: see sync.h. Rules: PTX ISA "bar",
+ * "setmaxnreg", "tcgen05.alloc"; research/ptx.md 3.1, 3.12, 3.15. */
+#include <assert.h>
+#include <stddef.h>
+
+#include "sim/func/sync.h"
+
+#define WARP_LANES 32u
+#define GRANULE 32u /* columns */
+#define GRANULES 16u
+#define POOL_WARPS 64u
+
+BarResult named_barrier_arrive(NamedBarrier *b, uint32_t threads_expected, uint32_t threads_arriving)
+{
+    if (threads_expected == 0 || (b->expected != 0 && b->expected != threads_expected))
+        return BAR_MISMATCH;
+    if (threads_arriving > threads_expected - b->arrived)
+        return BAR_OVERFLOW;
+    b->expected = threads_expected;
+    b->arrived += threads_arriving;
+    if (b->arrived < b->expected)
+        return BAR_WAITING;
+    b->expected = 0;
+    b->arrived = 0;
+    b->generation++;
+    return BAR_COMPLETE;
+}
+
+void reg_pool_init(RegPool *p, uint32_t n_warps, uint32_t regs_per_thread, uint32_t file_regs)
+{
+    assert(n_warps <= POOL_WARPS && regs_per_thread <= UINT16_MAX);
+    uint32_t held = n_warps * WARP_LANES * regs_per_thread;
+    p->free_regs = file_regs > held ? file_regs - held : 0;
+    for (uint32_t w = 0; w < POOL_WARPS; w++)
+        p->per_thread[w] = (uint16_t)(w < n_warps ? regs_per_thread : 0);
+}
+
+bool reg_pool_set(RegPool *p, uint32_t warp, uint32_t regs_per_thread)
+{
+    assert(warp < POOL_WARPS && regs_per_thread <= UINT16_MAX);
+    uint32_t had = p->per_thread[warp] * WARP_LANES, wants = regs_per_thread * WARP_LANES;
+    if (wants > had && wants - had > p->free_regs)
+        return false;
+    p->free_regs = p->free_regs + had - wants;
+    p->per_thread[warp] = (uint16_t)regs_per_thread;
+    return true;
+}
+
+static uint32_t granule_mask(uint32_t first, uint32_t n)
+{
+    return ((1u << n) - 1) << first;
+}
+
+int32_t tmem_alloc(TmemAlloc *t, uint32_t slot, uint32_t columns)
+{
+    assert(columns >= GRANULE && columns <= GRANULE * GRANULES && (columns & (columns - 1)) == 0);
+    uint32_t n = columns / GRANULE;
+    for (uint32_t g = 0; g + n <= GRANULES; g++) {
+        if (t->used & granule_mask(g, n))
+            continue;
+        t->used = (uint16_t)(t->used | granule_mask(g, n));
+        t->size[g] = (uint16_t)columns;
+        for (uint32_t i = g; i < g + n; i++)
+            t->owner[i] = (uint16_t)(slot + 1);
+        return (int32_t)(g * GRANULE);
+    }
+    return -1;
+}
+
+bool tmem_dealloc(TmemAlloc *t, uint32_t slot, uint32_t column, uint32_t columns)
+{
+    uint32_t g = column / GRANULE, n = columns / GRANULE;
+    if (column % GRANULE != 0 || g >= GRANULES || columns == 0 || t->size[g] != columns || t->owner[g] != slot + 1)
+        return false;
+    t->used = (uint16_t)(t->used & ~granule_mask(g, n));
+    t->size[g] = 0;
+    for (uint32_t i = g; i < g + n; i++)
+        t->owner[i] = 0;
+    return true;
+}

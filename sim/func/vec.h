@@ -1,0 +1,70 @@
+/* Register-only instructions that the compiler vectorises: tables of functions, one table per instruction set. The
+ * functions are in vec_*.h, compiled once for each by exec_base.c, exec_avx2.c, exec_avx512.c; every build gives the
+ * same bytes. Binders (exec_*.c) choose an entry by type and modifiers. */
+#ifndef RAO_FUNC_VEC_H
+#define RAO_FUNC_VEC_H
+
+#include "sim/func/num.h"
+#include "sim/func/state.h"
+
+/* Integer types of registers; .bN counts as unsigned. 8-bit values are operated on as 16-bit. */
+typedef enum VecInt { VI_U16, VI_S16, VI_U32, VI_S32, VI_U64, VI_S64, VI_TYPES } VecInt;
+
+typedef enum VecCmp {
+    VC_EQ, VC_NE, VC_LT, VC_LE, VC_GT, VC_GE, VC_INTS,        /* integers, and ordered floats */
+    VC_EQU = VC_INTS, VC_NEU, VC_LTU, VC_LEU, VC_GTU, VC_GEU, /* true if a NaN is there */
+    VC_NUM, VC_NAN, VC_CMPS
+} VecCmp;
+
+enum { VEC_RNDS = 4, VEC_SATS = 2, VEC_NANS = 2 };
+
+typedef struct VecInts {
+    PlainFn *add[VI_TYPES], *sub[VI_TYPES], *mul_lo[VI_TYPES], *mul_hi[VI_TYPES], *mad_lo[VI_TYPES], *mad_hi[VI_TYPES];
+    PlainFn *mul_wide[VI_TYPES], *mad_wide[VI_TYPES]; /* by type of the factors, up to 32 bits */
+    PlainFn *div[VI_TYPES], *rem[VI_TYPES], *min[VI_TYPES], *max[VI_TYPES], *neg[VI_TYPES], *abs[VI_TYPES];
+    PlainFn *shl[VI_TYPES], *shr[VI_TYPES];
+    PlainFn *and_[VI_TYPES], *or_[VI_TYPES], *xor_[VI_TYPES], *not_[VI_TYPES], *cnot[VI_TYPES]; /* by unsigned type */
+    PlainFn *setp[VC_INTS][VI_TYPES];
+    PlainFn *popc[VI_TYPES], *clz[VI_TYPES], *brev[VI_TYPES], *bfind[VI_TYPES], *bfind_shiftamt[VI_TYPES];
+    PlainFn *bfe[VI_TYPES], *bfi[VI_TYPES];
+    PlainFn *lop3, *prmt, *shf_l[2], *shf_r[2]; /* [1]: wrap */
+    PlainFn *szext[2][2], *bmsk[2];             /* [wrap][signed] */
+} VecInts;
+
+typedef struct VecFloats {
+    PlainFn *add[VEC_RNDS][NUM_FTZS][VEC_SATS], *sub[VEC_RNDS][NUM_FTZS][VEC_SATS];
+    PlainFn *mul[VEC_RNDS][NUM_FTZS][VEC_SATS], *fma[VEC_RNDS][NUM_FTZS][VEC_SATS];
+    PlainFn *add2[VEC_RNDS][NUM_FTZS], *sub2[VEC_RNDS][NUM_FTZS], *mul2[VEC_RNDS][NUM_FTZS], *fma2[VEC_RNDS][NUM_FTZS];
+    PlainFn *min[NUM_FTZS][VEC_NANS], *max[NUM_FTZS][VEC_NANS];         /* [.NaN] */
+    PlainFn *min_xorsign[NUM_FTZS][VEC_NANS], *max_xorsign[NUM_FTZS][VEC_NANS];
+    PlainFn *min3[NUM_FTZS][VEC_NANS][2], *max3[NUM_FTZS][VEC_NANS][2]; /* [.abs] */
+    PlainFn *neg[NUM_FTZS], *abs[NUM_FTZS];
+    PlainFn *ex2[NUM_FTZS], *lg2[NUM_FTZS], *sin[NUM_FTZS], *cos[NUM_FTZS], *rsqrt[NUM_FTZS], *tanh;
+    PlainFn *rcp_approx[NUM_FTZS], *sqrt_approx[NUM_FTZS], *div_approx[NUM_FTZS];
+    PlainFn *rcp[VEC_RNDS][NUM_FTZS], *sqrt[VEC_RNDS][NUM_FTZS], *div[VEC_RNDS][NUM_FTZS];
+    PlainFn *setp[VC_CMPS][NUM_FTZS];
+    PlainFn *bf16x2, *f16x2, *bf16, *f16, *f32_of_bf16, *f32_of_f16; /* round to nearest even */
+    PlainFn *f32_of_int[VI_TYPES];                                   /* u32 s32 */
+} VecFloats;
+
+typedef struct VecMoves {
+    PlainFn *mov32, *mov64, *mov128;
+    PlainFn *selp32, *selp64;
+    PlainFn *ld_param; /* n slots from the parameter buffer at imm, no base */
+} VecMoves;
+
+typedef struct VecFns {
+    VecInts i;
+    VecFloats f;
+    VecMoves m;
+} VecFns;
+
+const VecFns *vec_fns(SimdIsa isa);
+
+/* p, q and the boolean operation of a setp whose comparison held in the lanes r. */
+void setp_combine(Warp *w, const XInsn *in, uint32_t mask, uint32_t r);
+
+/* VI_TYPES if t is no integer of 8 to 64 bits. */
+VecInt vec_int(PtxType t);
+
+#endif

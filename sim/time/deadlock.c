@@ -1,0 +1,102 @@
+/* Nothing can move: who waits for what. And faults that the time core sees (mbarrier counts, barriers). */
+#include "sim/time/core.h"
+
+static Loc op_place(const Sim *s, uint32_t op)
+{
+    const Code *c = s->code;
+    if (op == OP_NONE || !c->func || !c->insns)
+        return (Loc){0};
+    return c->func->insns[c->insns[c->ops[op].insn].ptx].loc;
+}
+
+void fault_at(Sim *s, uint32_t op, ErrKind kind, const char *text, uint32_t sync)
+{
+    s->failed = true;
+    if (s->err->kind == ERR_NONE)
+        err_set(s->err, kind, op_place(s, op), "%s (object 0x%x)", text, sync);
+}
+
+static void describe(Sim *s, Sm *sm, uint32_t slot, DeadWait *d)
+{
+    const TWarp *w = &sm->warp[slot];
+    const TCta *c = &sm->cta[w->cta];
+    *d = (DeadWait){.cta = c->id, .warp = w->id, .sync = w->park.sync, .parity = w->park.arg0, .kind = w->park.kind,
+                    .insn = s->code->ops[w->park.info].insn};
+    if (w->park.kind == OK_MBAR_WAIT) {
+        Err ignored = {0};
+        const uint64_t *word = s->front->ops->mbar(s->front, c->slot, w->park.sync & 0xffffff, &ignored);
+        if (word) {
+            MbarState m = mbar_state(*word);
+            d->sync = w->park.sync & 0xffffff;
+            d->arrivals_needed = m.expected;
+            d->arrivals_had = m.expected - m.pending;
+            d->bytes_needed = m.tx > 0 ? m.tx : 0;
+            d->bytes_had = m.tx < 0 ? -(int64_t)m.tx : 0;
+        }
+    } else if (w->park.kind == OK_BAR_SYNC) {
+        d->arrivals_had = c->bar[w->park.sync].arrived;
+        d->arrivals_needed = w->park.arg0;
+    } else if (w->park.kind == OK_CLUSTER_WAIT) {
+        d->arrivals_had = sm->group->cluster[w->cta].arrived;
+        d->arrivals_needed = sm->group->cluster[w->cta].warps;
+    }
+}
+
+static const char *kind_text(uint32_t kind)
+{
+    switch (kind) {
+    case OK_MBAR_WAIT:
+        return "mbarrier";
+    case OK_BAR_SYNC:
+        return "named barrier";
+    case OK_CLUSTER_WAIT:
+        return "cluster barrier";
+    case OK_BULK_WAIT:
+        return "bulk group";
+    case OK_CPASYNC_WAIT:
+        return "cp.async group";
+    case OK_TMEM_ALLOC:
+        return "tensor-memory columns";
+    case OK_SETMAXNREG:
+        return "registers";
+    default:
+        return "an operation";
+    }
+}
+
+static void add_text(Sim *s, const DeadWait *d, uint32_t line)
+{
+    err_append(s->err, "\n  CTA %u warp %u", d->cta, d->warp);
+    if (line)
+        err_append(s->err, " (line %u)", line);
+    err_append(s->err, " waits for %s", kind_text(d->kind));
+    if (d->kind == OK_MBAR_WAIT || d->kind == OK_BAR_SYNC)
+        err_append(s->err, " 0x%x", d->sync);
+    if (d->kind == OK_MBAR_WAIT)
+        err_append(s->err, " phase %u", d->parity);
+    if (d->arrivals_needed)
+        err_append(s->err, ": %u of %u arrivals", d->arrivals_had, d->arrivals_needed);
+    if (d->bytes_needed || d->bytes_had)
+        err_append(s->err, ", %lld bytes to come", (long long)(d->bytes_needed - d->bytes_had));
+}
+
+void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_sm; i++)
+        n += (uint32_t)__builtin_popcountll(s->sm[i].parked);
+    DeadWait *waits = arena_new(a, DeadWait, n + 1);
+    err_set(s->err, ERR_DEADLOCK, (Loc){0}, "deadlock at cycle %llu: no warp can move, %u wait",
+            (unsigned long long)now, n);
+    n = 0;
+    for (uint32_t i = 0; i < s->n_sm; i++) {
+        for (uint64_t m = s->sm[i].parked; m; m &= m - 1) {
+            uint32_t slot = (uint32_t)__builtin_ctzll(m);
+            describe(s, &s->sm[i], slot, &waits[n]);
+            add_text(s, &waits[n], op_place(s, s->sm[i].warp[slot].park.info).line);
+            n++;
+        }
+    }
+    if (dead)
+        *dead = (Deadlock){waits, n, now};
+}

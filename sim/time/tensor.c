@@ -1,0 +1,219 @@
+/* The tensor core of an SM: one queue, in order. An operation starts when the one before has passed (initiation
+ * interval), its operands come through the shared-memory budget, its result is complete some time later.
+ *
+ *      issue --lat.issue--> start ---interval (stretched if smem is short)---> next may start
+ *                           |--A read--|--rows--|--lat.pipeline--> done --commit--> arrive --> phase flips --> wake
+ *
+ * Interval, latency and the split of the latter: b200.md 4.2, 4.3 (SemiAnalysis umma_throughput, umma_latency). A
+ * commit arrives when the committing warp's earlier operations are complete. cta_group::2: the issuing CTA's queue runs
+ * it, both SMs read their half of the operands and count half of the work.
+ *
+ * Not modelled: the peer's tensor core being busy with work of its own, dependences between MMAs (in order anyway). */
+#include <assert.h>
+
+#include "sim/time/core.h"
+
+static double k_elements(uint32_t rate, uint32_t k_bytes)
+{
+    static const double per_byte[5] = {0.5, 1, 2, 0.25, 1}; /* f16, 8-bit, 4-bit, tf32, i8 */
+    return k_bytes * per_byte[rate];
+}
+
+static uint32_t ceil_u32(double v)
+{
+    uint32_t n = (uint32_t)v;
+    return n < v ? n + 1 : n;
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+static void mma_shape(const Sim *s, const Op *op, TensorOp *t)
+{
+    const Params *p = &s->p;
+    uint32_t m = op->arg0 & 0xffff, n = op->arg0 >> 16, rate = op->arg1 >> MMA_RATE_SHIFT & 0xff;
+    bool cg2 = op->arg1 & MMA_CG2, ts = op->arg1 & MMA_A_TMEM;
+    assert(rate < 5);
+    uint32_t own_rows = cg2 ? m / 2 : m, bytes = s->sm->smem.bytes;
+    double k = k_elements(rate, op->waves);
+    uint32_t pass = ceil_u32(2.0 * max_u32(own_rows, cg2 ? p->rows_cg2 : p->rows) * n * k / p->rate[rate]);
+    uint32_t a_bytes = ts ? 0 : own_rows * op->waves, b_bytes = (cg2 ? n / 2 : n) * op->waves;
+    uint32_t read = (a_bytes + b_bytes + bytes - 1) / bytes;
+    if (cg2 && !ts)
+        read += m > 128 ? p->cg2_smem_m256 : p->cg2_smem_m128;
+    uint32_t floor = cg2 ? p->floor_cg2 : ts ? p->floor_ts : m > 64 ? p->floor_ss128 : p->floor_ss64;
+    t->cg2 = cg2;
+    t->smem_bytes = a_bytes + b_bytes;
+    t->interval = max_u32(max_u32(pass, read), max_u32(floor, 1));
+    t->latency = a_bytes / bytes + pass + p->lat_pipe;
+    if (cg2)
+        t->latency += m > 128 ? p->lat_cg2_m256 : p->lat_cg2_m128;
+    t->flops = 2.0 * m * n * k;
+}
+
+static Sm *peer_of(Sm *sm)
+{
+    uint32_t rank = sm->rank ^ 1;
+    return rank < sm->group->n ? sm->group->sm[rank] : sm;
+}
+
+static void count_work(Sm *sm, const TensorOp *t, double rate)
+{
+    double share = t->cg2 ? t->flops / 2 : t->flops;
+    sm->tensor.flops += share;
+    sm->tensor.ideal += share / rate;
+    if (t->cg2) {
+        peer_of(sm)->tensor.flops += share;
+        peer_of(sm)->tensor.ideal += share / rate;
+    }
+}
+
+static void close_if_full(Sm *sm)
+{
+    Tensor *t = &sm->tensor;
+    if (t->tail - t->run >= sm->sim->p.tensor_queue || t->tail - t->head >= TENSOR_RING - 1 ||
+        t->n_commits >= MAX_COMMITS - OP_BURST)
+        sm->pipe_free[pipe_index(P_TENSOR, 0)] = CYCLE_NEVER;
+}
+
+static void open_if_room(Sm *sm, Cycle now)
+{
+    Tensor *t = &sm->tensor;
+    if (sm->pipe_free[pipe_index(P_TENSOR, 0)] == CYCLE_NEVER && t->tail - t->run < sm->sim->p.tensor_queue &&
+        t->tail - t->head < TENSOR_RING - 1 && t->n_commits < MAX_COMMITS - OP_BURST)
+        sm_open(sm, P_TENSOR, now);
+}
+
+void tensor_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
+{
+    Tensor *t = &sm->tensor;
+    TWarp *w = &sm->warp[slot];
+    const Params *p = &sm->sim->p;
+    assert(t->tail - t->head < TENSOR_RING);
+    TensorOp *e = &t->ring[t->tail % TENSOR_RING];
+    *e = (TensorOp){.cta = w->cta, .warp = w->id, .handle = op->handle, .seq = t->tail, .ready = now + p->lat_issue};
+    if (op->kind == OK_MMA) {
+        mma_shape(sm->sim, op, e);
+        count_work(sm, e, p->rate[op->arg1 >> MMA_RATE_SHIFT & 0xff]);
+        sm->sim->res->mma_flops += (uint64_t)e->flops;
+    } else { /* tcgen05.cp */
+        e->smem_bytes = op->bytes;
+        e->interval = max_u32(max_u32(p->cp_floor, ceil_u32(op->bytes / p->cp_bytes)), 1);
+        e->latency = e->interval + p->lat_pipe;
+    }
+    w->tensor_seq = t->tail++;
+    w->tensor_out++;
+    sm->cta[w->cta].out++;
+    if (!t->running && !t->posted) {
+        t->posted = true;
+        sm_post(sm, (Event){.at = e->ready, .kind = EV_TENSOR_START});
+    }
+    close_if_full(sm);
+}
+
+void tensor_start(Sm *sm, Cycle now)
+{
+    Tensor *t = &sm->tensor;
+    t->posted = false;
+    if (t->running || t->run == t->tail)
+        return;
+    TensorOp *e = &t->ring[t->run % TENSOR_RING];
+    if (e->ready > now) {
+        t->posted = true;
+        sm_post(sm, (Event){.at = e->ready, .kind = EV_TENSOR_START});
+        return;
+    }
+    t->running = true;
+    t->run++;
+    e->started = now;
+    t->end = now + e->interval;
+    sm_async(sm, e->cta, e->handle, ASYNC_READ);
+    t->streams = e->smem_bytes == 0 ? 0 : e->cg2 && peer_of(sm) != sm ? 2 : 1;
+    SmemJob job = {.left = e->smem_bytes, .flight = sm->rank, .due = t->end};
+    if (t->streams == 0)
+        sm_post(sm, (Event){.at = t->end, .kind = EV_TENSOR_END});
+    if (t->streams == 2)
+        smem_add(peer_of(sm), SC_MMA, job, now);
+    if (e->smem_bytes)
+        smem_add(sm, SC_MMA, job, now);
+    open_if_room(sm, now);
+}
+
+void tensor_stream_done(Sm *sm, Cycle at)
+{
+    Tensor *t = &sm->tensor;
+    assert(t->streams > 0);
+    if (at > t->end)
+        t->end = at;
+    if (--t->streams == 0)
+        sm_post(sm, (Event){.at = t->end, .kind = EV_TENSOR_END});
+}
+
+void tensor_end(Sm *sm, Cycle now)
+{
+    Tensor *t = &sm->tensor;
+    const TensorOp *e = &t->ring[(t->run - 1) % TENSOR_RING];
+    Cycle stretch = now - e->started - e->interval, done = e->started + e->latency + stretch;
+    if (done < now)
+        done = now;
+    if (done < t->last_done) /* in order: a later operation is never complete first */
+        done = t->last_done;
+    t->last_done = done;
+    t->busy += now - e->started;
+    t->running = false;
+    sm_post(sm, (Event){.at = done, .kind = EV_TENSOR_DONE, .a = e->seq});
+    tensor_start(sm, now);
+}
+
+static void fire_commit(Sm *sm, const Commit *c, Cycle now)
+{
+    Cycle at = now + sm->sim->p.lat_commit + sm->sim->p.arrive;
+    sm_async(sm, c->cta, c->handle, ASYNC_READ);
+    sm_async(sm, c->cta, c->handle, ASYNC_DONE);
+    for (uint32_t r = 0; r < sm->group->n; r++) {
+        bool to = c->mask ? c->mask >> r & 1 : r == sm->rank;
+        Sm *dst = c->remote ? sync_target(sm, c->sync, true) : sm->group->sm[r];
+        if (!to)
+            continue;
+        dst->cta[c->cta].out++;
+        sm_post(dst, (Event){.at = at, .kind = EV_ARRIVE, .warp = (uint8_t)c->warp, .op = OP_NONE, .who = c->cta,
+                             .a = c->sync, .b = 1});
+    }
+    sm->cta[c->cta].out--;
+}
+
+void tensor_commit(Sm *sm, uint32_t slot, const Op *op, Cycle now)
+{
+    Tensor *t = &sm->tensor;
+    TWarp *w = &sm->warp[slot];
+    Commit c = {.cta = w->cta, .warp = w->id, .sync = op->sync, .after = w->tensor_seq, .handle = op->handle,
+                .mask = op->flags & OPF_PAIR ? op->arg1 : 0, .remote = (op->flags & OPF_REMOTE) && !(op->flags & OPF_PAIR)};
+    sm->cta[w->cta].out++;
+    if (w->tensor_out == 0) {
+        fire_commit(sm, &c, now + sm->sim->p.lat_issue);
+        return;
+    }
+    assert(t->n_commits < MAX_COMMITS);
+    t->commit[t->n_commits++] = c;
+    close_if_full(sm);
+}
+
+void tensor_done(Sm *sm, uint32_t seq, Cycle now)
+{
+    Tensor *t = &sm->tensor;
+    assert(seq == t->head);
+    TensorOp e = t->ring[seq % TENSOR_RING];
+    t->head++;
+    sm_async(sm, e.cta, e.handle, ASYNC_DONE);
+    sm->warp[sm_slot(sm, e.cta, e.warp)].tensor_out--;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < t->n_commits; i++) {
+        if (t->commit[i].after == seq)
+            fire_commit(sm, &t->commit[i], now);
+        else
+            t->commit[kept++] = t->commit[i];
+    }
+    t->n_commits = kept;
+    open_if_room(sm, now);
+    sm->cta[e.cta].out--;
+    sm_cta_check_end(sm, e.cta, now);
+}

@@ -1,0 +1,415 @@
+/* Tensor and bulk copies against a loop over elements: every swizzle, 1 to 5 dimensions, negative and excessive
+ * coordinates, element strides, multicast; and what must be refused. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "tests/func_kit.h"
+
+#define BASE 4096u /* where boxes go in shared memory */
+#define MBAR 2048u
+
+static Kit kit;
+
+static void open_kit(void)
+{
+    kit_open(&kit, 2, 1, false);
+}
+
+static void close_kit(void)
+{
+    kit_close(&kit);
+}
+
+static uint32_t draw(uint32_t limit)
+{
+    return (uint32_t)rand() % limit;
+}
+
+/* ---- A second method: one element at a time ---- */
+
+/* The swizzle as the manual draws it: within 8 rows of `width` bytes, the 16-byte column is XORed with the row. */
+static uint32_t naive_swizzle(uint32_t addr, uint32_t mode)
+{
+    static const uint32_t widths[] = {0, 32, 64, 128};
+    if (mode == 0)
+        return addr;
+    uint32_t columns = widths[mode] / 16;
+    uint32_t line = addr / 128 % 8; /* the pattern repeats every 8 lines of 128 bytes */
+    uint32_t key = line % columns;
+    uint32_t column = addr / 16 % 8;
+    uint32_t moved = (column & ~(columns - 1)) | ((column ^ key) & (columns - 1));
+    if (mode == 1) /* 32B: bit 4 with bit 7 */
+        moved = column ^ (line & 1);
+    if (mode == 2) /* 64B: bits 4-5 with bits 7-8 */
+        moved = column ^ (line & 3);
+    return addr / 128 * 128 + moved * 16 + addr % 16;
+}
+
+typedef struct Case {
+    TensorMap map;
+    int32_t coord[5];
+    uint64_t bytes;  /* of the tensor */
+    uint8_t *tensor; /* host */
+} Case;
+
+/* Calls visit for each element of the box: its byte offset in shared memory (unswizzled) and its place in the tensor or
+ * NULL. Returns the number of bytes. */
+typedef void Visit(const Case *c, uint32_t offset, uint8_t *element, void *arg);
+
+static uint32_t each_element(const Case *c, Visit *visit, void *arg)
+{
+    uint32_t count[5] = {1, 1, 1, 1, 1}, size = (uint32_t)c->map.strides[0], offset = 0;
+    for (uint32_t d = 0; d < c->map.rank; d++) {
+        uint32_t s = d ? c->map.element_strides[d] : 1;
+        count[d] = (c->map.box[d] + s - 1) / s;
+    }
+    for (uint32_t e = 0; e < count[0] * count[1] * count[2] * count[3] * count[4]; e++, offset += size) {
+        uint32_t rest = e;
+        uint64_t at = 0;
+        bool inside = true;
+        for (uint32_t d = 0; d < c->map.rank; d++) {
+            int64_t i = (int64_t)c->coord[d] + (int64_t)(rest % count[d]) * (d ? c->map.element_strides[d] : 1);
+            rest /= count[d];
+            inside = inside && i >= 0 && (uint64_t)i < c->map.dims[d];
+            if (inside)
+                at += (uint64_t)i * c->map.strides[d];
+        }
+        visit(c, offset, inside ? c->tensor + at : NULL, arg);
+    }
+    return offset;
+}
+
+typedef struct Fill { /* what fill elements must be */
+    const uint8_t *shared;
+    bool nan;
+} Fill;
+
+static void check_loaded(const Case *c, uint32_t offset, uint8_t *element, void *arg)
+{
+    const Fill *f = arg;
+    uint32_t size = (uint32_t)c->map.strides[0];
+    const uint8_t *got = f->shared + naive_swizzle(BASE + offset, c->map.swizzle);
+    uint8_t want[8] = {0};
+    if (element)
+        memcpy(want, element, size);
+    else if (f->nan) {
+        memset(want, 0xff, size);
+        want[size - 1] = 0x7f;
+    }
+    ck_assert_msg(memcmp(got, want, size) == 0, "offset %u swizzle %u rank %u", offset, c->map.swizzle, c->map.rank);
+}
+
+/* ---- Random maps ---- */
+
+static void make_case(Case *c, uint32_t rank, uint32_t swizzle, bool strided)
+{
+    static const uint32_t types[] = {0 /* u8 */, 6 /* f16 */, 7 /* f32 */, 4 /* u64 */}, sizes[] = {1, 2, 4, 8};
+    static const uint32_t widths[] = {256, 32, 64, 128};
+    uint32_t t = draw(4), limit = swizzle ? widths[swizzle] : 160;
+    memset(c, 0, sizeof *c);
+    c->map = (TensorMap){.rank = rank, .dtype = types[t], .swizzle = swizzle};
+    c->map.strides[0] = sizes[t];
+    c->map.box[0] = (1 + draw(limit / 16)) * 16 / sizes[t];
+    c->map.dims[0] = 1 + draw(2 * c->map.box[0]);
+    c->bytes = (c->map.dims[0] * sizes[t] + 15) / 16 * 16;
+    for (uint32_t d = 0; d < 5; d++)
+        c->map.element_strides[d] = 1;
+    for (uint32_t d = 1; d < rank; d++) {
+        c->map.strides[d] = c->bytes + 16 * draw(3);
+        c->map.dims[d] = 1 + draw(7);
+        c->map.box[d] = 1 + draw(6);
+        c->map.element_strides[d] = strided ? 1 + draw(3) : 1;
+        c->bytes = c->map.strides[d] * c->map.dims[d];
+    }
+    for (uint32_t d = rank; d < 5; d++)
+        c->map.dims[d] = c->map.box[d] = 1;
+    for (uint32_t d = 0; d < rank; d++)
+        c->coord[d] = (int32_t)draw((uint32_t)c->map.dims[d] + c->map.box[d] + 4) - (int32_t)c->map.box[d] - 2;
+    c->map.address = mem_alloc(kit.mem, c->bytes, "t");
+    c->tensor = mem_ptr(kit.mem, c->map.address, c->bytes);
+    for (uint64_t i = 0; i < c->bytes; i++)
+        c->tensor[i] = (uint8_t)rand();
+}
+
+static uint64_t put_map(const TensorMap *m)
+{
+    uint64_t at = mem_alloc(kit.mem, 128, "map");
+    Err err = {0};
+    ck_assert_msg(tensor_map_encode(m, mem_ptr(kit.mem, at, 128), &err), "%s", err.msg);
+    return at;
+}
+
+static void begin_load(const Case *c, uint64_t map, uint32_t dst)
+{
+    kit_begin(&kit, OP_CP_ASYNC_BULK_TENSOR_G2S);
+    kit.now.mod[MC_DIM] = (uint8_t)(MV_DIM_D1 + c->map.rank - 1);
+    kit_mem32(&kit, dst);
+    kit_mem64(&kit, map);
+    kit_vec(&kit, (const uint32_t *)c->coord, c->map.rank);
+    kit_mem32(&kit, MBAR);
+}
+
+static void begin_store(const Case *c, uint64_t map, OpCode op)
+{
+    kit_begin(&kit, op);
+    kit.now.mod[MC_DIM] = (uint8_t)(MV_DIM_D1 + c->map.rank - 1);
+    kit_mem64(&kit, map);
+    kit_vec(&kit, (const uint32_t *)c->coord, c->map.rank);
+    kit_mem32(&kit, BASE);
+}
+
+START_TEST(loads_agree_with_the_element_loop)
+{
+    uint32_t rank = 1 + (uint32_t)_i % 5, swizzle = (uint32_t)_i / 5 % 4;
+    srand((unsigned)_i + 1);
+    for (int round = 0; round < 60; round++) {
+        Case c;
+        make_case(&c, rank, swizzle, round % 3 == 2);
+        c.map.oob_nan = round % 2 && (c.map.dtype == 6 || c.map.dtype == 7);
+        begin_load(&c, put_map(&c.map), BASE);
+        ck_assert_msg(kit_exec(&kit, exec_cp_async_bulk_tensor_g2s, 0, 0, 1), "%s", kit.err.msg);
+        uint8_t *shared = kit.x->ctas[0].shared;
+        memset(shared + SHARED_BASE, 0xee, 60000);
+        ck_assert(kit_step(&kit, 0, kit.ops[0].handle, ASYNC_READ));
+        ck_assert_uint_eq(shared[BASE], 0xee); /* nothing appears before it is done */
+        ck_assert_msg(kit_step(&kit, 0, kit.ops[0].handle, ASYNC_DONE), "%s", kit.err.msg);
+        Fill f = {shared, c.map.oob_nan};
+        uint32_t bytes = each_element(&c, check_loaded, &f);
+        ck_assert_uint_eq(kit.ops[0].bytes, bytes);
+        ck_assert_uint_eq(kit.ops[0].kind, OK_TMA_LOAD);
+        ck_assert_uint_eq(kit.ops[0].sync, MBAR);
+        ck_assert_uint_eq(shared[BASE - 1], 0xee);
+    }
+}
+END_TEST
+
+static void put_element(const Case *c, uint32_t offset, uint8_t *element, void *arg)
+{
+    const uint8_t *shared = arg;
+    if (element)
+        memcpy(element, shared + naive_swizzle(BASE + offset, c->map.swizzle), (size_t)c->map.strides[0]);
+}
+
+START_TEST(stores_agree_with_the_element_loop)
+{
+    uint32_t rank = 1 + (uint32_t)_i % 5, swizzle = (uint32_t)_i / 5 % 4;
+    srand((unsigned)_i + 100);
+    for (int round = 0; round < 60; round++) {
+        Case c;
+        make_case(&c, rank, swizzle, round % 3 == 2);
+        uint8_t *shared = kit.x->ctas[0].shared;
+        for (uint32_t i = SHARED_BASE; i < 60000; i++)
+            shared[i] = (uint8_t)rand();
+        uint8_t *want = malloc(c.bytes), *real = c.tensor;
+        memcpy(want, c.tensor, c.bytes);
+        begin_store(&c, put_map(&c.map), OP_CP_ASYNC_BULK_TENSOR_S2G);
+        ck_assert_msg(kit_exec(&kit, exec_cp_async_bulk_tensor_s2g, 0, 0, 1), "%s", kit.err.msg);
+        c.tensor = want;
+        each_element(&c, put_element, shared);
+        ck_assert(kit_step(&kit, 0, kit.ops[0].handle, ASYNC_READ));
+        memset(shared + BASE, 0, 50000); /* the source may be reused once it has been read */
+        ck_assert_msg(kit_step(&kit, 0, kit.ops[0].handle, ASYNC_DONE), "%s", kit.err.msg);
+        ck_assert_int_eq(memcmp(real, want, c.bytes), 0);
+        free(want);
+    }
+}
+END_TEST
+
+START_TEST(a_reduction_adds_in_global_memory)
+{
+    Case c = {.map = {.rank = 2, .dtype = 7, .swizzle = 3}, .coord = {-2, 3}, .bytes = 20 * 4 * 8};
+    c.map.strides[0] = 4;
+    c.map.strides[1] = 80;
+    c.map.dims[0] = 20;
+    c.map.dims[1] = 8;
+    for (uint32_t d = 0; d < 5; d++) {
+        c.map.element_strides[d] = 1;
+        c.map.box[d] = d == 0 ? 32 : d == 1 ? 8 : 1;
+    }
+    c.map.dims[2] = c.map.dims[3] = c.map.dims[4] = 1;
+    c.map.address = mem_alloc(kit.mem, c.bytes, "acc");
+    float *acc = mem_ptr(kit.mem, c.map.address, c.bytes);
+    for (uint32_t i = 0; i < 160; i++)
+        acc[i] = (float)i;
+    float *box = (float *)(void *)(kit.x->ctas[0].shared + BASE);
+    for (uint32_t r = 0; r < 8; r++)
+        for (uint32_t i = 0; i < 32; i++)
+            box[(naive_swizzle(BASE + r * 128 + i * 4, 3) - BASE) / 4] = (float)(1000 * r + i);
+    begin_store(&c, put_map(&c.map), OP_CP_REDUCE_ASYNC_BULK_TENSOR);
+    kit.now.mod[MC_REDOP] = MV_REDOP_ADD;
+    ck_assert(kit_exec(&kit, exec_cp_reduce_async_bulk_tensor, 0, 0, 1));
+    ck_assert_uint_eq(kit.ops[0].arg0, 1);
+    ck_assert(kit_finish(&kit, 0));
+    for (uint32_t y = 0; y < 8; y++)
+        for (uint32_t i = 0; i < 20; i++) {
+            bool hit = y >= 3; /* box columns start at -2, rows at 3 */
+            float want = (float)(y * 20 + i) + (hit ? (float)(1000 * (y - 3) + i + 2) : 0);
+            ck_assert_float_eq(acc[y * 20 + i], want);
+        }
+}
+END_TEST
+
+START_TEST(multicast_reaches_each_cta_of_the_mask)
+{
+    Case c;
+    srand(5);
+    make_case(&c, 2, 3, false);
+    memset(c.coord, 0, sizeof c.coord);
+    begin_load(&c, put_map(&c.map), BASE);
+    kit.now.mod[MC_MCAST] = MV_MCAST_CLUSTER;
+    kit_u32(&kit, 3);
+    ck_assert_msg(kit_exec(&kit, exec_cp_async_bulk_tensor_g2s, 0, 0, 1), "%s", kit.err.msg);
+    ck_assert_uint_eq(kit.ops[0].arg1, 3);
+    ck_assert(kit.ops[0].flags & OPF_PAIR);
+    ck_assert(kit_finish(&kit, 0));
+    for (uint32_t r = 0; r < 2; r++) {
+        Fill f = {kit.x->ctas[r].shared, false};
+        each_element(&c, check_loaded, &f);
+    }
+}
+END_TEST
+
+START_TEST(an_edited_map_is_decoded_again)
+{
+    Case c;
+    srand(6);
+    make_case(&c, 1, 0, false);
+    c.coord[0] = 0;
+    uint64_t map = put_map(&c.map);
+    for (int round = 0; round < 2; round++) {
+        begin_load(&c, map, BASE);
+        ck_assert(kit_exec(&kit, exec_cp_async_bulk_tensor_g2s, 0, 0, 1));
+        ck_assert(kit_finish(&kit, 0));
+        Fill f = {kit.x->ctas[0].shared, false};
+        each_element(&c, check_loaded, &f);
+        c.map.dims[0] = 1; /* the rest is fill now */
+        Err err = {0};
+        ck_assert(tensor_map_encode(&c.map, mem_ptr(kit.mem, map, 128), &err));
+    }
+}
+END_TEST
+
+START_TEST(misuse_is_a_fault)
+{
+    Case c;
+    srand(7);
+    make_case(&c, 2, 0, false);
+    uint64_t map = put_map(&c.map);
+    begin_load(&c, map, BASE + 64); /* not aligned to 128 */
+    ck_assert(!kit_exec(&kit, exec_cp_async_bulk_tensor_g2s, 0, 0, 1));
+    ck_assert_int_eq(kit.err.kind, ERR_FAULT);
+    begin_load(&c, map, SHARED_BASE + SHARED_MAX - 128 + 128); /* beyond the end */
+    ck_assert(!kit_exec(&kit, exec_cp_async_bulk_tensor_g2s, 0, 0, 1));
+    begin_load(&c, map, BASE);
+    kit.now.mod[MC_DIM] = MV_DIM_D3; /* the map has two */
+    ck_assert(!kit_exec(&kit, exec_cp_async_bulk_tensor_g2s, 0, 0, 1));
+    c.map.address += UINT64_C(1) << 36; /* nothing is there */
+    memset(c.coord, 0, sizeof c.coord);
+    begin_load(&c, put_map(&c.map), BASE);
+    ck_assert(kit_exec(&kit, exec_cp_async_bulk_tensor_g2s, 0, 0, 1));
+    ck_assert(!kit_finish(&kit, 0));
+    ck_assert_int_eq(kit.err.kind, ERR_FAULT);
+    ck_assert_uint_eq(kit.err.loc.line, 7);
+}
+END_TEST
+
+START_TEST(plain_bulk_copies_move_bytes_both_ways)
+{
+    uint64_t a = mem_alloc(kit.mem, 4096, "a");
+    uint8_t *p = mem_ptr(kit.mem, a, 4096), *s = kit.x->ctas[0].shared;
+    for (uint32_t i = 0; i < 4096; i++)
+        p[i] = (uint8_t)(i * 7 + i / 256);
+    kit_begin(&kit, OP_CP_ASYNC_BULK_G2S);
+    kit_mem32(&kit, BASE);
+    kit_mem64(&kit, a + 16);
+    kit_u32(&kit, 2048);
+    kit_mem32(&kit, MBAR);
+    ck_assert(kit_exec(&kit, exec_cp_async_bulk_g2s, 0, 0, 1));
+    ck_assert(kit_finish(&kit, 0));
+    ck_assert_int_eq(memcmp(s + BASE, p + 16, 2048), 0);
+    ck_assert_uint_eq(kit.ops[0].waves, 16);
+
+    kit_begin(&kit, OP_CP_ASYNC_BULK_S2S); /* to the other CTA */
+    kit_mem32(&kit, 1u << 24 | (BASE + 256));
+    kit_mem32(&kit, BASE);
+    kit_u32(&kit, 512);
+    kit_mem32(&kit, 1u << 24 | MBAR);
+    ck_assert_msg(kit_exec(&kit, exec_cp_async_bulk_s2s, 0, 0, 1), "%s", kit.err.msg);
+    ck_assert_uint_eq(kit.ops[0].sync, 1u << 24 | MBAR);
+    ck_assert(kit_finish(&kit, 0));
+    ck_assert_int_eq(memcmp(kit.x->ctas[1].shared + BASE + 256, p + 16, 512), 0);
+
+    kit_begin(&kit, OP_CP_ASYNC_BULK_S2G);
+    kit_mem64(&kit, a);
+    kit_mem32(&kit, BASE + 1024);
+    kit_u32(&kit, 1024);
+    ck_assert(kit_exec(&kit, exec_cp_async_bulk_s2g, 0, 0, 1));
+    ck_assert(kit_finish(&kit, 0));
+    ck_assert_int_eq(memcmp(p, s + BASE + 1024, 1024), 0);
+
+    kit_begin(&kit, OP_CP_ASYNC_BULK_S2G);
+    kit_mem64(&kit, a + 8);
+    kit_mem32(&kit, BASE);
+    kit_u32(&kit, 16);
+    ck_assert(!kit_exec(&kit, exec_cp_async_bulk_s2g, 0, 0, 1)); /* 16-byte alignment */
+}
+END_TEST
+
+START_TEST(bulk_reductions_by_type)
+{
+    uint64_t a = mem_alloc(kit.mem, 64, "a");
+    uint32_t *g = mem_ptr(kit.mem, a, 64), *s = (uint32_t *)(void *)(kit.x->ctas[0].shared + BASE);
+    static const struct { uint8_t op; PtxType type; uint32_t a, b, want; } cases[] = {
+        {MV_REDOP_ADD, T_U32, 0xffffffff, 2, 1},
+        {MV_REDOP_MIN, T_S32, 0xffffffff, 1, 0xffffffff},
+        {MV_REDOP_MIN, T_U32, 0xffffffff, 1, 1},
+        {MV_REDOP_MAX, T_S32, 0x80000000, 3, 3},
+        {MV_REDOP_XOR, T_B32, 0xf0f0f0f0, 0xffff0000, 0x0f0ff0f0},
+        {MV_REDOP_INC, T_U32, 5, 5, 0},
+        {MV_REDOP_INC, T_U32, 4, 5, 5},
+        {MV_REDOP_DEC, T_U32, 0, 9, 9},
+        {MV_REDOP_ADD, T_F32, 0x3f800000, 0x40000000, 0x40400000},           /* 1 + 2 */
+        {MV_REDOP_ADD, T_F16, 0x3c003c00, 0x40003c00, 0x42004000},           /* 1 + 2, 1 + 1 */
+        {MV_REDOP_ADD, T_BF16, 0x3f803f80, 0x40003b80, 0x40403f80},          /* 1 + 2, 1 + 2^-8: tie to even */
+        {MV_REDOP_MAX, T_BF16, 0x8000bf80, 0x00003f80, 0x00003f80},          /* -0 | +0, -1 | 1 */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (uint32_t w = 0; w < 4; w++) {
+            g[w] = cases[i].a;
+            s[w] = cases[i].b;
+        }
+        kit_begin(&kit, OP_CP_REDUCE_ASYNC_BULK);
+        kit.now.mod[MC_REDOP] = cases[i].op;
+        kit.now.type[0] = (uint8_t)cases[i].type;
+        kit_mem64(&kit, a);
+        kit_mem32(&kit, BASE);
+        kit_u32(&kit, 16);
+        ck_assert(kit_exec(&kit, exec_cp_reduce_async_bulk, 0, 0, 1));
+        ck_assert(kit_finish(&kit, 0));
+        for (uint32_t w = 0; w < 4; w++)
+            ck_assert_msg(g[w] == cases[i].want, "case %zu: %08x, not %08x", i, g[w], cases[i].want);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("tma");
+    TCase *t = tcase_create("tma");
+    tcase_add_checked_fixture(t, open_kit, close_kit);
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, loads_agree_with_the_element_loop, 0, 20);
+    tcase_add_loop_test(t, stores_agree_with_the_element_loop, 0, 20);
+    tcase_add_test(t, a_reduction_adds_in_global_memory);
+    tcase_add_test(t, multicast_reaches_each_cta_of_the_mask);
+    tcase_add_test(t, an_edited_map_is_decoded_again);
+    tcase_add_test(t, misuse_is_a_fault);
+    tcase_add_test(t, plain_bulk_copies_move_bytes_both_ways);
+    tcase_add_test(t, bulk_reductions_by_type);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
