@@ -207,30 +207,36 @@ static bool check_consts(const Check *c)
     return true;
 }
 
-/* Rules of the manual that tie a modifier to another or to an operand. */
+/* Rules of the manual that tie an operand to a modifier; those among modifiers are in rules.c. */
 static bool check_ties(const Check *c)
 {
     const uint8_t *mod = c->ms.mod;
-    uint32_t bits = type_info[c->ms.type[0]].bits;
-    bool memory = c->in->op == OP_LD || c->in->op == OP_ST || c->in->op == OP_LD_SHARED || c->in->op == OP_ST_SHARED ||
-                  c->in->op == OP_LD_PARAM || c->in->op == OP_ST_PARAM;
-    if (memory && mod[MC_VEC]) {
-        uint32_t all = bits << mod[MC_VEC];
-        bool wide = (c->in->op == OP_LD || c->in->op == OP_ST) && mod[MC_SS] == MV_SS_GLOBAL;
-        if (all > 256 || (all > 128 && !wide))
-            return fail(c, NULL, ERR_SEMANTIC, all > 256 ? "a vector of more than 256 bits"
-                                                         : "a vector of more than 128 bits needs .global");
-    }
+    const Operand *o = c->in->opd;
+    const char *broken = form_rule_broken(c->form, (OpCode)c->in->op, &c->ms);
+    if (broken)
+        return fail(c, NULL, ERR_SEMANTIC, broken);
+    bool arrive = c->in->op >= OP_MBARRIER_ARRIVE && c->in->op <= OP_MBARRIER_ARRIVE_DROP_NOCOMPLETE;
+    if (arrive && mod[MC_SS] == MV_SS_SHARED_CLUSTER && o[0].kind != OPD_SINK)
+        return fail(c, &o[0], ERR_SEMANTIC, "a remote barrier gives no state; write '_'");
     bool mma = c->in->op == OP_TCGEN05_MMA || c->in->op == OP_TCGEN05_MMA_TS;
-    if (mma && c->in->opd[6].kind != OPD_NONE && mod[MC_KIND] != MV_KIND_F16 && mod[MC_KIND] != MV_KIND_TF32)
-        return fail(c, &c->in->opd[6], ERR_SEMANTIC, "only .kind::f16 and .kind::tf32 scale D");
-    if (c->in->op == OP_CP_ASYNC && mod[MC_COP] == MV_COP_CG && c->in->opd[2].imm != 16)
-        return fail(c, &c->in->opd[2], ERR_SEMANTIC, "with .cg the size must be 16");
+    if (mma && o[6].kind != OPD_NONE && mod[MC_KIND] != MV_KIND_F16 && mod[MC_KIND] != MV_KIND_TF32)
+        return fail(c, &o[6], ERR_SEMANTIC, "only .kind::f16 and .kind::tf32 scale D");
+    if (c->in->op == OP_CP_ASYNC && (o[2].imm == 12 || (mod[MC_COP] == MV_COP_CG && o[2].imm != 16)))
+        return fail(c, &o[2], ERR_SEMANTIC, "the size must be 4, 8 or 16; with .cg it must be 16");
     if (c->in->op == OP_TENSORMAP_REPLACE) {
         bool has_ord = mod[MC_FIELD] >= MV_FIELD_BOX_DIM && mod[MC_FIELD] <= MV_FIELD_ELEMENT_STRIDE;
-        if (has_ord != (c->in->opd[1].kind != OPD_NONE))
+        if (has_ord != (o[1].kind != OPD_NONE))
             return fail(c, NULL, ERR_SEMANTIC, has_ord ? "this field needs the number of the dimension"
                                                        : "this field has no dimensions");
+        if (mod[MC_FIELD] >= MV_FIELD_ELEMTYPE && o[2].kind != OPD_IMM)
+            return fail(c, &o[2], ERR_SEMANTIC, "this field takes an integer constant");
+    }
+    bool wgmma = c->in->op == OP_WGMMA, rs = c->in->op == OP_WGMMA_RS;
+    if (wgmma || rs) {
+        bool trans = c->ms.type[1] == T_F16 || c->ms.type[1] == T_BF16;
+        if (trans != (o[rs ? 6 : 7].kind != OPD_NONE))
+            return fail(c, NULL, ERR_SEMANTIC, trans ? "16-bit types need the transpose constant(s) at the end"
+                                                     : "only 16-bit types have transpose constants");
     }
     return true;
 }

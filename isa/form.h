@@ -106,6 +106,9 @@ uint32_t form_opd_count(const Form *f, const ModSet *ms, uint32_t k);
 /* Is the tied operand to be written with these modifiers? */
 bool form_tie_holds(const OpdForm *o, const ModSet *ms);
 
+/* Rules of the manual that tie modifiers to each other (rules.c): NULL if all hold, else what is wrong. */
+const char *form_rule_broken(const Form *f, OpCode op, const ModSet *ms);
+
 /* Writes the opcode of these modifiers as the row orders them, at most n bytes; returns its length. */
 size_t form_spell(const Forms *fs, OpCode op, const ModSet *ms, char *buf, size_t n);
 

@@ -10,7 +10,7 @@
 __extension__ typedef __int128 I128;
 __extension__ typedef unsigned __int128 U128;
 
-enum { ROUNDS = 24, MAX_OPDS = 8, GUARD_PRED = 7 };
+enum { ROUNDS = 20, MAX_OPDS = 8, GUARD_PRED = 7 };
 
 typedef struct Case Case;
 /* s: the sources in order, predicates as 0 or 1. Returns the value result; *p gets predicate results (bit 0 first). */
@@ -727,7 +727,8 @@ static Fix *fix_case(const Case *c, Shape *sh, int overlap, bool guarded, uint8_
     CodeInsn *in = fix_insn(f, c->op, c->t0, c->t1);
     *sh = (Shape){.dst_pred = {-1, -1}};
     for (int i = 0; i < 4; i++)
-        in->mod[c->mod[i][0]] = c->mod[i][1];
+        if (c->mod[i][1])
+            in->mod[c->mod[i][0]] = c->mod[i][1];
     Slot next = 8;
     int32_t pred = 0;
     Slot first_src = 8; /* the first source of slots comes first */

@@ -152,17 +152,25 @@ static void put_vec(Out *o, OpCode op, const Form *f, const ModSet *ms, uint32_t
     put(o, "}");
 }
 
-static void put_mem(Out *o, OpCode op, const OpdForm *f)
+static void put_mem(Out *o, OpCode op)
 {
     bool tmem = strncmp(op_row[op].syntax, "tcgen05", 7) == 0 && op != OP_TCGEN05_ALLOC && op != OP_TCGEN05_COMMIT;
-    const char *s = op_row[op].syntax;
-    bool global = strcmp(f->name, "map") == 0 || (strcmp(f->name, "d") == 0 && strstr(s, "async") && strstr(s, "s2g"));
-    put(o, tmem ? "[%r9" : global ? "[%rd9" : "[%rd9");
+    put(o, tmem ? "[%r9" : "[%rd9");
 }
 
 static void put_operand(Out *o, OpCode op, const Form *f, const ModSet *ms, uint32_t k)
 {
     const OpdForm *of = &f->opd[k];
+    bool remote = op >= OP_MBARRIER_ARRIVE && op <= OP_MBARRIER_ARRIVE_DROP_NOCOMPLETE &&
+                  ms->mod[MC_SS] == MV_SS_SHARED_CLUSTER;
+    if (remote && k == 0) {
+        put(o, "_");
+        return;
+    }
+    if (op == OP_TENSORMAP_REPLACE && k == 2 && ms->mod[MC_FIELD] >= MV_FIELD_ELEMTYPE) {
+        put(o, "0");
+        return;
+    }
     switch ((OpdRole)of->role) {
     case OF_VALVEC:
         if (ms->mod[MC_VEC]) {
@@ -179,7 +187,7 @@ static void put_operand(Out *o, OpCode op, const Form *f, const ModSet *ms, uint
         break;
     case OF_PRED: put_reg(o, T_PRED, k % 8); break;
     case OF_MEM:
-        put_mem(o, op, of);
+        put_mem(o, op);
         if (!(k + 1 < f->n_opds && f->opd[k + 1].in_bracket))
             put(o, "]");
         break;
@@ -209,6 +217,12 @@ static void put_insn(Out *o, const Forms *fs, OpCode op, const ModSet *ms, bool 
         bool ord = op == OP_TENSORMAP_REPLACE && k == 1;
         if (ord && !(ms->mod[MC_FIELD] >= MV_FIELD_BOX_DIM && ms->mod[MC_FIELD] <= MV_FIELD_ELEMENT_STRIDE))
             continue;
+        bool trans = f->opd[k].name[0] == 't' && (op == OP_WGMMA || op == OP_WGMMA_RS);
+        if (trans && of->group) { /* 16-bit types need them, others have none */
+            if (ms->type[1] == T_F16 || ms->type[1] == T_BF16)
+                put(o, ", 0");
+            continue;
+        }
         bool no_scale = strcmp(of->name, "scale") == 0 && ms->mod[MC_KIND] > MV_KIND_TF32;
         if (of->group && (tied ? !form_tie_holds(of, ms) : (!full && !ord) || no_scale))
             continue;
@@ -233,20 +247,9 @@ static const char *target_of(OpCode op)
     return strncmp(op_row[op].syntax, "wgmma", 5) == 0 ? "sm_90a" : "sm_100a";
 }
 
-/* Vectors too wide for the type are no spellings. */
-static bool legal(OpCode op, const ModSet *ms)
+static bool legal(const Forms *fs, OpCode op, const ModSet *ms)
 {
-    uint32_t bits = ms->mod[MC_VEC] ? (uint32_t)type_info[ms->type[0]].bits << ms->mod[MC_VEC] : 0;
-    bool wide = (op == OP_LD || op == OP_ST) && ms->mod[MC_SS] == MV_SS_GLOBAL;
-    bool memory = op == OP_LD || op == OP_ST || op == OP_LD_SHARED || op == OP_ST_SHARED || op == OP_LD_PARAM ||
-                  op == OP_ST_PARAM;
-    if (op == OP_TCGEN05_LD || op == OP_TCGEN05_ST) { /* at most 128 registers */
-        uint32_t n = 1u << (ms->mod[MC_NUM] - MV_NUM_X1), x = ms->mod[MC_TSHAPE] == MV_TSHAPE_S16X128B   ? 2
-                                                               : ms->mod[MC_TSHAPE] == MV_TSHAPE_S16X256B ? 4
-                                                                                                          : 1;
-        return n * x <= 128;
-    }
-    return !memory || bits <= (wide ? 256u : 128u);
+    return !form_rule_broken(&fs->form[op], op, ms);
 }
 
 typedef struct Batch { /* spellings of one row, read together */
@@ -310,7 +313,7 @@ START_TEST(every_spelling_decodes_to_its_own_row_and_prints_back)
     Batch *b = calloc(1, sizeof *b);
     for (uint64_t i = 0; i < n; i += step) {
         ModSet ms;
-        if (!spelling(fs, f, i, &ms) || !legal(op, &ms))
+        if (!spelling(fs, f, i, &ms) || !legal(fs, op, &ms))
             continue;
         add_to_batch(b, fs, op, &ms, true);
         add_to_batch(b, fs, op, &ms, false);
@@ -430,7 +433,7 @@ static void print_for_ptxas(const char *sm)
         for (uint64_t i = 0; i < n && i < 4000000; i++) {
             ModSet ms;
             uint32_t optional = 0;
-            if (!spelling(fs, f, i, &ms) || !legal((OpCode)op, &ms))
+            if (!spelling(fs, f, i, &ms) || !legal(fs, (OpCode)op, &ms))
                 continue;
             for (uint32_t k = 0; k < f->n_mods; k++)
                 optional += f->mod[k].kind == MOD_OF_CLASS && f->mod[k].group && ms.mod[f->mod[k].cls];

@@ -381,7 +381,25 @@ END_TEST
 
 /* ---- .npy ---- */
 
-static char folder[] = "/tmp/rao-test-XXXXXX";
+static char folder[32];
+
+static void make_folder(void)
+{
+    strcpy(folder, "/tmp/rao-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void remove_folder(void)
+{
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[320];
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        unlink(path);
+    }
+    closedir(d);
+    rmdir(folder);
+}
 
 /* The format's own bytes: magic, version, length of the header, the header padded to 64, data. */
 static void write_npy(const char *name, int version, const char *dict, const void *data, size_t n)
@@ -417,7 +435,7 @@ START_TEST(npy_files_are_read)
 {
     float data[6] = {1, -2, 3.5f, 0, 1e-40f, INFINITY};
     uint16_t half[2] = {0x3f80, 0xbf80};
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     write_npy("f4", 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", data, sizeof data);
     write_npy("f4v2", 2, "{\"shape\":(6,),\"fortran_order\":False,\"descr\":\"<f4\"}", data, sizeof data);
     write_npy("v2", 1, "{'descr': '|V2', 'fortran_order': False, 'shape': (2,), }", half, sizeof half);
@@ -433,6 +451,7 @@ START_TEST(npy_files_are_read)
     ck_assert_mem_eq(mem_ptr(m, l->tensors[0].addr, 4), half, 4);
     ck_assert_msg(load_file("bf16", "[2]", "u2", m, &l), "%s", error.msg);
     ck_assert_msg(load_file("e4m3", "[4]", "u1", m, &l), "%s", error.msg);
+    remove_folder();
     mem_free(m);
 }
 END_TEST
@@ -464,13 +483,14 @@ START_TEST(bad_npy_files_are_refused)
     static const char zeros[64];
     GlobalMem *m = mem_new();
     Launch *l;
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     write_npy("x.npy", 1, b->dict, zeros, b->bytes);
     ck_assert_msg(!load_file("f32", "[2, 3]", "x.npy", m, &l), "accepted: %s", b->dict);
     ck_assert_msg(strstr(error.msg, b->part), "%s: %s", b->dict, error.msg);
     ck_assert_uint_eq(error.loc.line, 5);
     ck_assert(!load_file("f32", "[2, 3]", "none.npy", m, &l));
     ck_assert_int_eq(error.kind, ERR_IO);
+    remove_folder();
     mem_free(m);
 }
 END_TEST

@@ -15,7 +15,7 @@
 
 #define TOY_STEPS 4096
 #define TOY_WARPS 16
-#define TOY_SLOTS 512
+#define TOY_SLOTS 1024
 #define TOY_SLOT_WORDS 64
 #define TOY_HANDLES 4096
 
@@ -90,8 +90,8 @@ static void toy_next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
     }
     if (*at < w->n)
         run->dyn = w->step[*at].op.info;
-    else if (run->n > 0 && t->round[slot][warp] + 1 < t->repeat)
-        assert(!"a repeated script must end with a dynamic operation");
+    else /* a script that is repeated must end with a dynamic operation */
+        assert(run->n == 0 || t->round[slot][warp] + 1 == t->repeat);
 }
 
 static uint32_t toy_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op *ops, Err *err)

@@ -44,7 +44,7 @@ char *report_json(const Report *r);
 typedef struct Verdict {
     Unit limit, second;         /* by only_limit */
     double clock_ghz, time_us, tflops, peak_tflops, pct_of_peak;
-    double steps;               /* trips of the main loop over all simulated SMs; 0: no loop found */
+    double steps;               /* of the main loop, over all simulated SMs; 0: no loop found */
     uint32_t step_line;         /* PTX line of that loop's first instruction */
     double cycles_per_step;     /* per SM */
     double step_mmas;           /* MMA instructions in one trip */

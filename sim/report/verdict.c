@@ -43,29 +43,34 @@ void report_roles_of(const KernelReport *k, uint32_t warps, char *text, size_t n
         snprintf(text, n, "nobody");
 }
 
-/* The main loop: of all backward branches, the one whose body issued most tensor operations; the shortest body of
- * those. A step is one trip. */
-static void find_step(const KernelReport *k, Verdict *v)
+/* MMAs that one trip of the backward branch at insn i issues, and how often it was taken. */
+static bool loop_at(const KernelReport *k, uint32_t i, uint64_t *mmas, uint64_t *trips)
 {
     const Code *c = k->code;
+    const CodeInsn *in = &c->insns[i];
+    if (in->opinfo == OP_NONE || c->ops[in->opinfo].kind != OK_BRANCH || in->target > i)
+        return false;
+    *mmas = 0;
+    for (uint32_t b = in->target; b < i; b++)
+        *mmas += c->insns[b].opinfo != OP_NONE && c->ops[c->insns[b].opinfo].kind == OK_MMA &&
+                 k->sim->pc_issues[c->insns[b].opinfo] > 0;
+    *trips = k->sim->pc_issues[in->opinfo];
+    return *mmas && *trips;
+}
+
+/* The main loop: among the loops that issue at least two fifths of all tensor operations (prologue and tail of a
+ * pipelined loop hold the rest), the one with the fewest MMAs a trip. A step is that many MMAs, wherever issued. */
+static void find_step(const KernelReport *k, Verdict *v)
+{
     const SimResult *s = k->sim;
-    uint64_t best_mmas = 0;
-    uint32_t best_len = UINT32_MAX;
-    for (uint32_t i = 0; i < c->n_insns; i++) {
-        const CodeInsn *in = &c->insns[i];
-        if (in->opinfo == OP_NONE || c->ops[in->opinfo].kind != OK_BRANCH || in->target > i || in->target == 0)
+    uint64_t all = s->tclass_ops[TC_MMA], best = UINT64_MAX, mmas, trips;
+    for (uint32_t i = 0; i < k->code->n_insns; i++) {
+        if (!loop_at(k, i, &mmas, &trips) || 5 * mmas * trips < 2 * all || mmas >= best)
             continue;
-        uint64_t mmas = 0, trips = s->pc_issues[in->opinfo];
-        for (uint32_t b = in->target; b < i; b++)
-            if (c->insns[b].opinfo != OP_NONE && c->ops[c->insns[b].opinfo].kind == OK_MMA)
-                mmas += s->pc_issues[c->insns[b].opinfo];
-        if (!mmas || !trips || mmas < best_mmas || (mmas == best_mmas && i - in->target >= best_len))
-            continue;
-        best_mmas = mmas;
-        best_len = i - in->target;
-        v->steps = (double)trips;
-        v->step_mmas = (double)mmas / (double)trips;
-        v->step_line = c->func->insns[c->insns[in->target].ptx].loc.line;
+        best = mmas;
+        v->steps = (double)all / (double)mmas;
+        v->step_mmas = (double)mmas;
+        v->step_line = k->code->func->insns[k->code->insns[k->code->insns[i].target].ptx].loc.line;
     }
     if (v->steps > 0)
         v->cycles_per_step = (double)s->cycles * s->sms_simulated / v->steps;
@@ -97,7 +102,7 @@ static void say_limit(const KernelReport *k, Verdict *v)
     say(v, " Runner-up: %s, %.0f %%.", unit_name[v->second], 100 * second);
     if (v->steps > 0) {
         double per_step = s->sms_simulated / v->steps;
-        say(v, "\nA step (one trip of the main loop, PTX line %u, %.0f MMAs) takes %.0f cycles; if only %s limited: %.0f, if only %s: %.0f.",
+        say(v, "\nA step (one trip of the main loop at PTX line %u, %.0f MMAs) takes %.0f cycles; if only %s limited: %.0f, if only %s: %.0f.",
             v->step_line, v->step_mmas, v->cycles_per_step, unit_name[v->limit], s->only_limit[v->limit] * per_step,
             unit_name[v->second], s->only_limit[v->second] * per_step);
     }

@@ -95,9 +95,10 @@ static void serve_one(Sim *s, const Request *r, Cycle now)
     double miss = store ? hit : tma ? p->tma_miss : hit + (p->ldg_miss - p->ldg);
     uint32_t missed = miss_bytes(&s->chip, r);
     double ready = serve(port, at, bytes, rate);
-    ready = max_d(ready, serve(&s->chip.l2_free, at, bytes, s->chip.l2_rate)) + hit;
+    ready = max_d(ready, serve(&s->chip.l2_free, at, bytes, s->chip.l2_rate));
     if (missed)
-        ready = max_d(ready, serve(&s->chip.dram_free, at, missed, s->chip.dram_rate) + miss);
+        ready = max_d(ready, serve(&s->chip.dram_free, at, missed, s->chip.dram_rate));
+    ready += missed ? miss : hit;
     sm->l2_bytes += r->bytes;
     sm->dram_bytes += missed;
     Cycle last = cycle_up(ready), length = tma ? cycle_up(bytes / p->tma_bytes) : 0;
