@@ -24,8 +24,8 @@ static bool fail(const Check *c, const Operand *o, ErrKind kind, const char *wha
     return err_set(c->err, kind, loc, "%s: %s", name, what);
 }
 
-/* May a register of type `reg` hold a value of type `want`? Same width; floats and integers do not mix, bits mix with
- * all. 16-bit and packed floats live in .b registers. */
+/* May a register of type `reg` hold a value of type `want`? Same width, or wider where that is allowed. Bits mix with
+ * all; signed and unsigned with each other; a float needs its own type or bits, and so do packed floats (as ptxas). */
 static bool type_fits(PtxType reg, PtxType want, bool may_be_wider)
 {
     const TypeInfo *r = &type_info[reg], *w = &type_info[want];
@@ -33,9 +33,9 @@ static bool type_fits(PtxType reg, PtxType want, bool may_be_wider)
         return reg == want;
     if (r->bits != w->bits && !(may_be_wider && r->bits > w->bits) && !(r->bits == 16 && w->bits == 8))
         return false;
-    if (r->kind == 'B' || w->kind == 'B' || may_be_wider)
+    if (r->kind == 'B' || w->kind == 'B' || reg == want)
         return true;
-    return (r->kind == 'F') == (w->kind == 'F') || w->count > 1;
+    return w->kind != 'F' && (r->kind != 'F' || r->count > 1);
 }
 
 static bool check_reg(const Check *c, const Operand *o, const OpdForm *form, PtxType want)
@@ -52,6 +52,8 @@ static bool check_reg(const Check *c, const Operand *o, const OpdForm *form, Ptx
 static bool check_imm(const Check *c, const Operand *o, PtxType want)
 {
     const TypeInfo *w = &type_info[want];
+    if (w->kind == 'F' && want != T_F32 && want != T_F64)
+        return fail(c, o, ERR_SEMANTIC, "this type has no constants; move the bits into a register");
     if (o->is_float) {
         if (want == T_NONE || w->kind == 'F' || (w->kind == 'B' && w->bits >= 32))
             return true;
@@ -62,19 +64,43 @@ static bool check_imm(const Check *c, const Operand *o, PtxType want)
     return true;
 }
 
+/* Special registers are read by mov, and by cvt; 16-bit moves read their low half. */
+static bool check_sreg(const Check *c, const Operand *o)
+{
+    PtxType type = sreg_info[o->sreg].type, want = (PtxType)c->in->type[0];
+    uint32_t have = type_info[type].bits, need = type_info[want].bits;
+    const char *exec = op_row[c->in->op].exec;
+    if (strcmp(exec, "cvt") == 0)
+        return true;
+    if ((c->in->op == OP_MOV_PRED && type == T_PRED) || (c->in->op == OP_MOV_UNPACK && have == need))
+        return true;
+    if (c->in->op != OP_MOV)
+        return fail(c, o, ERR_SEMANTIC, "a special register must be read by mov first");
+    if (type_info[want].kind == 'F' || (have != need && !(have == 32 && need == 16)))
+        return fail(c, o, ERR_SEMANTIC, "the type is not that of the special register");
+    return true;
+}
+
+static bool check_symbol(const Check *c, const Operand *o, const OpdForm *form)
+{
+    uint16_t op = c->in->op;
+    if (form->is_dst)
+        return fail(c, o, ERR_SEMANTIC, "the destination must be a register");
+    if (op == OP_MOV || op == OP_CVTA || op == OP_CVTA_TO)
+        return true;
+    return fail(c, o, ERR_SEMANTIC, "the address of a variable or function must be read by mov first");
+}
+
 static bool check_scalar(const Check *c, const Operand *o, const OpdForm *form, PtxType want)
 {
     switch ((OpdKind)o->kind) {
     case OPD_REG: return check_reg(c, o, form, want);
     case OPD_IMM: return check_imm(c, o, want);
     case OPD_SINK:
-        return form->is_dst || fail(c, o, ERR_SEMANTIC, "'_' can only stand where a result is thrown away");
-    case OPD_SREG:
+        return form->may_sink || fail(c, o, ERR_SEMANTIC, "'_' can only stand where a result is thrown away");
+    case OPD_SREG: return check_sreg(c, o);
     case OPD_ADDR_OF:
-    case OPD_FUNC:
-        if (form->is_dst)
-            return fail(c, o, ERR_SEMANTIC, "the destination must be a register");
-        return true;
+    case OPD_FUNC: return check_symbol(c, o, form);
     case OPD_NONE:
     case OPD_MEM:
     case OPD_VEC:
@@ -95,6 +121,9 @@ static bool check_vec(const Check *c, const Operand *o, uint32_t k, PtxType want
     }
     if (o->n == 0)
         return fail(c, o, ERR_SEMANTIC, "a vector needs elements");
+    static const PtxType bits_of[] = {[T_F32] = T_B32, [T_F64] = T_B64, [T_COUNT - 1] = T_NONE};
+    if (form->may_be_wider && bits_of[want]) /* ld.v2.f32 takes integer registers too, ld.f32 does not */
+        want = bits_of[want];
     for (uint32_t i = 0; i < o->n; i++) {
         const Operand *e = &c->m->elems[o->first + i];
         if (e->kind == OPD_VEC || e->kind == OPD_MEM || e->neg)
@@ -170,6 +199,16 @@ static const struct ConstRule { /* operand of a row: from lo to hi in steps */
     {OP_SETMAXNREG, 0, 8, 24, 256},
     {OP_LOP3, 4, 1, 0, 255},
     {OP_LOP3_BOOL, 5, 1, 0, 255},
+    {OP_BAR_SYNC, 0, 1, 0, 15},
+    {OP_BAR_SYNC, 1, 32, 0, 1024},
+    {OP_BAR_ARRIVE, 0, 1, 0, 15},
+    {OP_BAR_ARRIVE, 1, 32, 0, 1024},
+    {OP_BARRIER_SYNC, 0, 1, 0, 15},
+    {OP_BARRIER_SYNC, 1, 32, 0, 1024},
+    {OP_BARRIER_ARRIVE, 0, 1, 0, 15},
+    {OP_BARRIER_ARRIVE, 1, 32, 0, 1024},
+    {OP_TCGEN05_ALLOC, 1, 32, 32, 512},
+    {OP_TCGEN05_DEALLOC, 1, 32, 32, 512},
     {OP_CP_ASYNC, 2, 4, 4, 16},
     {OP_CP_ASYNC_WAIT_GROUP, 0, 1, 0, INT32_MAX},
     {OP_CP_ASYNC_BULK_WAIT_GROUP, 0, 1, 0, INT32_MAX},
@@ -201,7 +240,7 @@ static bool check_consts(const Check *c)
             continue;
         char what[160];
         snprintf(what, sizeof what, "'%s' must be from %lld to %lld%s", c->form->opd[r->opd].name, (long long)r->lo,
-                 (long long)r->hi, r->step == 8 ? " in steps of 8" : r->step == 4 ? ", 4, 8 or 16" : "");
+                 (long long)r->hi, r->step == 8 ? " in steps of 8" : r->step == 32 ? " in steps of 32" : "");
         return fail(c, o, ERR_SEMANTIC, what);
     }
     return true;
@@ -221,6 +260,9 @@ static bool check_ties(const Check *c)
     bool mma = c->in->op == OP_TCGEN05_MMA || c->in->op == OP_TCGEN05_MMA_TS;
     if (mma && o[6].kind != OPD_NONE && mod[MC_KIND] != MV_KIND_F16 && mod[MC_KIND] != MV_KIND_TF32)
         return fail(c, &o[6], ERR_SEMANTIC, "only .kind::f16 and .kind::tf32 scale D");
+    bool alloc = c->in->op == OP_TCGEN05_ALLOC || c->in->op == OP_TCGEN05_DEALLOC;
+    if (alloc && o[1].kind == OPD_IMM && (o[1].imm & (o[1].imm - 1)))
+        return fail(c, &o[1], ERR_SEMANTIC, "the number of columns must be a power of two from 32 to 512");
     if (c->in->op == OP_CP_ASYNC && (o[2].imm == 12 || (mod[MC_COP] == MV_COP_CG && o[2].imm != 16)))
         return fail(c, &o[2], ERR_SEMANTIC, "the size must be 4, 8 or 16; with .cg it must be 16");
     if (c->in->op == OP_TENSORMAP_REPLACE) {

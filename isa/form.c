@@ -287,7 +287,7 @@ static void compile_tie(Cursor *c, OpdForm *o)
 static void compile_notes(Cursor *c, OpdForm *o)
 {
     bool rw = false;
-    for (;; ) {
+    for (;;) {
         char mark = *c->s;
         if (mark == ':') {
             c->s++;
@@ -301,6 +301,9 @@ static void compile_notes(Cursor *c, OpdForm *o)
         } else if (mark == '+') {
             c->s++;
             o->may_be_wider = true;
+        } else if (mark == '?') {
+            c->s++;
+            o->may_sink = true;
         } else if (mark == '!') {
             assert(strncmp(c->s, "!rw", 3) == 0);
             c->s += 3;

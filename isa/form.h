@@ -53,6 +53,7 @@ typedef struct OpdForm { /* one operand place = one Insn.opd[] */
     uint8_t tie_value;   /* 0, or: when it has this value */
     bool is_dst, is_src; /* written, read (a read-write accumulator is both) */
     bool may_be_wider;   /* ld, st, cvt: the register may be wider than the type */
+    bool may_sink;       /* '_' may stand here, or in an element */
     bool paired;         /* written after '|' */
     bool in_bracket;     /* the coordinates in [map, {c}] */
 } OpdForm;

@@ -103,6 +103,28 @@ uint32_t edit_distance(const char *a, size_t na, const char *b, size_t nb, uint3
     return d < limit ? d : d > limit ? limit + 1 : limit;
 }
 
+static size_t common_prefix(const char *s, size_t n, const char *t)
+{
+    size_t i = 0;
+    while (i < n && t[i] && s[i] == t[i])
+        i++;
+    return i;
+}
+
+bool spelled_nearer(const char *s, size_t n, const char *cand, const char *best, uint32_t *best_d)
+{
+    uint32_t d = edit_distance(s, n, cand, strlen(cand), *best_d);
+    if (d > *best_d)
+        return false;
+    if (best && d == *best_d) {
+        size_t p = common_prefix(s, n, cand), q = common_prefix(s, n, best);
+        if (p < q || (p == q && strcmp(cand, best) >= 0))
+            return false;
+    }
+    *best_d = d;
+    return true;
+}
+
 const char *names_nearest(const Names *ns, const char *s, size_t n, bool label)
 {
     const char *best = NULL;
@@ -111,11 +133,8 @@ const char *names_nearest(const Names *ns, const char *s, size_t n, bool label)
         const Name *name = ns->slot[i];
         if (!name || (label ? name->label.kind : name->sym.kind) == SYM_NONE)
             continue;
-        uint32_t d = edit_distance(s, n, name->s, name->len, best_d);
-        if (d > best_d || (d == best_d && best && strcmp(name->s, best) >= 0))
-            continue;
-        best_d = d;
-        best = name->s;
+        if (spelled_nearer(s, n, name->s, best, &best_d))
+            best = name->s;
     }
     return best;
 }

@@ -63,6 +63,10 @@ const char *names_nearest(const Names *ns, const char *s, size_t n, bool label);
 /* Edits (insert, delete, replace, swap of neighbours) to make b from a; at most `limit` + 1. */
 uint32_t edit_distance(const char *a, size_t na, const char *b, size_t nb, uint32_t limit);
 
+/* Is `cand` nearer to s than `best` (NULL: none yet), and within *best_d edits? Then *best_d is set. Of two at the same
+ * distance the one with the longer common beginning wins. */
+bool spelled_nearer(const char *s, size_t n, const char *cand, const char *best, uint32_t *best_d);
+
 /* Grows an arena array so that one more element fits: returns the array to use. */
 void *grow(Arena *a, void *items, uint32_t n, uint32_t *cap, size_t item_bytes);
 

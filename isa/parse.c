@@ -325,7 +325,7 @@ static bool parse_func(Parser *p, bool is_entry)
 {
     Func head = {0};
     Token name;
-    int32_t index;
+    int32_t index = -1;
     if (!skip_attribute(p))
         return false;
     while (accept_word(p, ".noreturn"))

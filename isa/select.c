@@ -61,11 +61,8 @@ static bool unknown_mnemonic(Parser *p, const Token *tok, const Split *s)
     for (uint32_t i = 0; i < fs->n_words; i++) {
         if (fs->first[i] < 0)
             continue;
-        uint32_t d = edit_distance(s->at[0], s->len[0], fs->words[i].text, fs->words[i].len, best_d);
-        if (d < best_d || (d == best_d && !best)) {
-            best_d = d;
+        if (spelled_nearer(s->at[0], s->len[0], fs->words[i].text, best, &best_d))
             best = fs->words[i].text;
-        }
     }
     return fail_at(p, tok->loc, ERR_SYNTAX, "'%.*s' is not an instruction%s%s%s",
                    (int)(s->len[0] < 60 ? s->len[0] : 60), s->at[0], best ? "; did you mean '" : "", best ? best : "",
@@ -107,11 +104,8 @@ static void nearest_choice(const Form *f, const char *s, size_t n, const char **
         uint32_t count = m->kind == MOD_OF_CLASS ? mod_value_count((ModClass)m->cls) : 0;
         for (uint32_t v = 1; v <= count; v++) {
             const char *text = mod_value_text((ModClass)m->cls, v);
-            uint32_t d = (m->allow[v / 64] >> (v % 64)) & 1 ? edit_distance(s, n, text, strlen(text), *best_d) : 99;
-            if (d <= *best_d && (!*best || d < *best_d)) {
+            if (((m->allow[v / 64] >> (v % 64)) & 1) && spelled_nearer(s, n, text, *best, best_d))
                 *best = text;
-                *best_d = d;
-            }
         }
     }
 }
@@ -243,20 +237,32 @@ static bool value_fits(Parser *p, const OpdForm *o, const Raw *r)
     case OPD_SREG:
     case OPD_ADDR_OF:
     case OPD_FUNC: return o->is_src && o->type_rule != TR_CONST;
-    case OPD_SINK: return o->is_dst;
+    case OPD_SINK: return o->may_sink;
     default: return false;
     }
 }
 
-static bool raw_fits(Parser *p, const OpdForm *o, const ModSet *ms, const Raw *r)
+/* {a} where a single value stands: Triton writes its scalar loads and stores so. */
+static Raw unwrap(Parser *p, const OpdForm *o, const ModSet *ms, const Raw *r)
 {
+    Raw out = *r;
+    bool scalar = o->role == OF_VALUE || (o->role == OF_VALVEC && !ms->mod[MC_VEC]);
+    if (scalar && r->o.kind == OPD_VEC && r->o.n == 1)
+        out.o = p->m->elems[r->o.first];
+    return out;
+}
+
+static bool raw_fits(Parser *p, const OpdForm *o, const ModSet *ms, const Raw *written)
+{
+    Raw unwrapped = unwrap(p, o, ms, written);
+    const Raw *r = &unwrapped;
     if (r->paired != o->paired || r->in_bracket != o->in_bracket)
         return false;
     switch ((OpdRole)o->role) {
     case OF_VALUE: return value_fits(p, o, r);
     case OF_PRED:
         return is_pred(p, &r->o) || (r->o.kind == OPD_IMM && o->is_src && !r->o.is_float) ||
-               (r->o.kind == OPD_SINK && o->is_dst) || (r->o.kind == OPD_SREG && o->is_src);
+               (r->o.kind == OPD_SINK && o->may_sink) || (r->o.kind == OPD_SREG && o->is_src);
     case OF_MEM: return r->o.kind == OPD_MEM;
     case OF_VEC: return r->o.kind == OPD_VEC;
     case OF_VALVEC: return ms->mod[MC_VEC] ? r->o.kind == OPD_VEC : value_fits(p, o, r);
@@ -399,7 +405,10 @@ bool select_row(Parser *p, const Token *tok, const Opcode *oc, Insn *in)
     Operand *o = arena_new(p->a, Operand, f->n_opds);
     for (uint32_t k = 0; k < f->n_opds; k++) {
         o[k] = (Operand){.reg = -1, .var = -1, .func = -1};
-        if (fit.raw[k] >= 0 && !settle_operand(p, &f->opd[k], &p->raw[fit.raw[k]], &o[k]))
+        if (fit.raw[k] < 0)
+            continue;
+        Raw r = unwrap(p, &f->opd[k], &c->ms, &p->raw[fit.raw[k]]);
+        if (!settle_operand(p, &f->opd[k], &r, &o[k]))
             return false;
     }
     in->op = c->op;

@@ -9,7 +9,13 @@
 
 #include "sim/func/state.h"
 
-enum { FIX_SLOTS = 64, FIX_PREDS = 8, FIX_INSNS = 4096, FIX_CONSTS = 64 };
+#ifndef FIX_INSNS /* capacity, to be set before this header */
+#define FIX_INSNS 4096
+#endif
+#ifndef FIX_SLOTS
+#define FIX_SLOTS 64
+#endif
+enum { FIX_PREDS = 8, FIX_CONSTS = 64 };
 
 typedef struct Fix {
     Arena arena;
@@ -19,11 +25,9 @@ typedef struct Fix {
     Code code;
     CodeInsn insns[FIX_INSNS];
     OpInfo ops[FIX_INSNS];
-    CodeOpd opds[4 * FIX_INSNS];
+    CodeOpd opds[8 * FIX_INSNS];
     Slot slots[16 * FIX_INSNS];
     uint32_t consts[FIX_CONSTS];
-    uint32_t n_slots; /* next free register */
-    GlobalMem *mem;
     Exec *exec;
     Warp *warp;
 } Fix;
@@ -43,7 +47,6 @@ static inline Fix *fix_new(void)
 static inline void fix_free(Fix *f)
 {
     exec_free(f->exec);
-    mem_free(f->mem);
     arena_free(&f->arena);
     free(f);
 }
@@ -96,9 +99,7 @@ static inline CodeInsn *fix_exit(Fix *f)
 static inline void fix_start(Fix *f, uint32_t threads, uint8_t simd)
 {
     Err err = {0};
-    if (!f->mem)
-        f->mem = mem_new();
-    ExecDesc d = {.code = &f->code, .mem = f->mem, .grid = {1, 1, 1}, .block = {threads, 1, 1}, .n_slots = 1,
+    ExecDesc d = {.code = &f->code, .grid = {1, 1, 1}, .block = {threads, 1, 1}, .n_slots = 1,
                   .n_sms = 1, .simd = simd};
     if (!exec_new(&f->arena, &d, &f->exec, &err)) {
         err_print(stderr, &err);

@@ -4,6 +4,7 @@
 #define RAO_TESTS_FUNC_KIT_H
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim/func/engine.h"

@@ -119,6 +119,7 @@ static const char *constant(OpCode op, const OpdForm *f)
         return "1";
     if (op == OP_ALLOCA)
         return "16";
+
     return "0";
 }
 

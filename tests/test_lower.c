@@ -301,6 +301,19 @@ END_TEST
 
 /* ---- Structure that the executor and the time core rely on ---- */
 
+/* An executor may write the lower halves of all lanes before it reads the upper ones. */
+static void check_halves(const Code *c, const CodeInsn *in)
+{
+    const CodeOpd *d = &c->opds[in->opd];
+    if (!(in->flags & CF_PLAIN) || in->n_opd < 2 || d->kind != CO_VALUE || d->n != 2 || d->n_elems != 1)
+        return;
+    for (uint32_t k = 1; k < in->n_opd; k++) {
+        const CodeOpd *o = &c->opds[in->opd + k];
+        if (o->kind == CO_VALUE && o->n == 2 && c->slots[o->first + 1] >= 0)
+            ck_assert_int_ne(c->slots[o->first + 1], c->slots[d->first]);
+    }
+}
+
 static void check_structure(const Code *c)
 {
     uint32_t next_op = 0;
@@ -317,6 +330,7 @@ static void check_structure(const Code *c)
         }
         if (in->guard >= 0)
             ck_assert_int_lt(in->guard, (int)c->n_preds);
+        check_halves(c, in);
         for (uint32_t k = 0; k < in->n_opd; k++) {
             const CodeOpd *o = &c->opds[in->opd + k];
             if (o->kind != CO_VALUE && o->kind != CO_MEM)

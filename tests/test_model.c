@@ -1,4 +1,5 @@
-/* Model files: complete, strict, varied by a base; --set. The expected message of a bad file is its first line. */
+/* Model files: complete, strict, varied by a base; --set. The expected message of a bad file is its
+ * first line. */
 #include <check.h>
 #include <dirent.h>
 #include <math.h>
@@ -32,8 +33,8 @@ static bool parse(const char *text)
     return model_parse_text(&arena, TEST_DIR "/text.yaml", text, strlen(text), &model, &error);
 }
 
-/* A complete file made from the table: every number at `at` of its range (0 the least, 1 the most). Keys are nested by
- * writing each distinct next word under a prefix once. */
+/* A complete file made from the table: every number at `at` of its range (0 the least, 1 the most).
+ * Keys are nested by writing each distinct next word under a prefix once. */
 static void write_section(FILE *f, const char *prefix, int depth, double at)
 {
     size_t skip = strlen(prefix);
@@ -51,7 +52,8 @@ static void write_section(FILE *f, const char *prefix, int depth, double at)
         fprintf(f, "%*s%.*s:", 2 * depth, "", (int)n, key + skip);
         if (key[skip + n] == 0) {
             double v = param_info[i].min + at * (param_info[i].max - param_info[i].min);
-            fprintf(f, " {value: %.17g, status: %s, source: \"row %u\"}\n", v, param_status_name[i % 4], i);
+            fprintf(f, " {value: %.17g, status: %s, source: \"row %u\"}\n", v,
+                    param_status_name[i % 4], i);
             continue;
         }
         char inner[256];
@@ -98,7 +100,8 @@ START_TEST(every_key_of_the_table_is_read)
 }
 END_TEST
 
-/* Each key taken away in turn is missed by name; each key beyond its range in turn is refused by name. */
+/* Each key taken away in turn is missed by name; each key beyond its range in turn is refused by
+ * name. */
 START_TEST(every_key_is_needed_and_held_to_its_range)
 {
     for (uint32_t i = 0; i < MP_COUNT; i++) {
@@ -111,12 +114,13 @@ START_TEST(every_key_is_needed_and_held_to_its_range)
         char *wrong;
         size_t n;
         FILE *f = open_memstream(&wrong, &n);
-        fprintf(f, "%.*s%.17g%s", (int)(value - text), text, param_info[i].max + 1 + fabs(param_info[i].max) / 1024,
-                strchr(value, ','));
+        fprintf(f, "%.*s%.17g%s", (int)(value - text), text,
+                param_info[i].max + 1 + fabs(param_info[i].max) / 1024, strchr(value, ','));
         fclose(f);
         char quoted[128];
         snprintf(quoted, sizeof quoted, "'%s' must be ", param_info[i].key);
-        ck_assert_msg(!parse(wrong) && strncmp(error.msg, quoted, strlen(quoted)) == 0, "%s", error.msg);
+        ck_assert_msg(!parse(wrong) && strncmp(error.msg, quoted, strlen(quoted)) == 0, "%s",
+                      error.msg);
         memset(line, ' ', (size_t)(strchr(line, '\n') - line));
         ck_assert(!parse(text));
         snprintf(quoted, sizeof quoted, "missing '%s' (", param_info[i].key);
@@ -135,7 +139,8 @@ START_TEST(the_keys_of_the_table_are_distinct_and_ranges_sane)
         ck_assert_msg(p->min <= p->max && p->key[0] && p->unit[0] && p->meaning[0], "%s", p->key);
         for (uint32_t j = 0; j < MP_COUNT; j++) {
             size_t n = strlen(p->key); /* no leaf is a section */
-            bool inside = strncmp(param_info[j].key, p->key, n) == 0 && strchr(".", param_info[j].key[n]);
+            bool inside =
+                strncmp(param_info[j].key, p->key, n) == 0 && strchr(".", param_info[j].key[n]);
             ck_assert_msg(i == j || !inside, "%s and %s", p->key, param_info[j].key);
         }
     }
@@ -146,11 +151,13 @@ START_TEST(a_variant_changes_what_it_names_and_nothing_else)
 {
     Model toy;
     ck_assert_msg(model_load(&arena, TOY, &toy, &error), "%s", error.msg);
-    ck_assert(parse("base: toy\nname: fast\ngpu: {sms: {value: 7, status: derived, source: why}}\n"));
+    ck_assert(
+        parse("base: toy\nname: fast\ngpu: {sms: {value: 7, status: derived, source: why}}\n"));
     uint32_t changed = 0;
     for (uint32_t i = 0; i < MP_COUNT; i++) {
         changed += model.v[i] != toy.v[i];
-        ck_assert(strcmp(param_info[i].key, "gpu.sms") != 0 || (model.v[i] == 7 && model.status[i] == PS_DERIVED));
+        ck_assert(strcmp(param_info[i].key, "gpu.sms") != 0 ||
+                  (model.v[i] == 7 && model.status[i] == PS_DERIVED));
     }
     ck_assert_uint_eq(changed, 1);
     ck_assert_str_eq(model.name, "fast");
@@ -208,7 +215,8 @@ START_TEST(set_changes_one_key)
     ck_assert(model_load(&arena, TOY, &model, &error));
     Model before = model;
     uint32_t id = id_of("mufu.ex2.lanes_per_cycle");
-    ck_assert_msg(model_set(&model, "ex2.lanes_per_cycle=32", &error), "%s", error.msg); /* a unique suffix */
+    ck_assert_msg(model_set(&model, "ex2.lanes_per_cycle=32", &error), "%s",
+                  error.msg); /* a unique suffix */
     ck_assert_double_eq(model.v[id], 32);
     ck_assert(model.overridden[id]);
     ck_assert_uint_eq(model.status[id], PS_ASSUMED);
@@ -262,8 +270,8 @@ START_TEST(shipped_models_are_good)
         char path[1024];
         snprintf(path, sizeof path, "%s/models/%s", RAO_SOURCE_DIR, e->d_name);
         error = (Err){0};
-        ck_assert_msg(model_load(&arena, path, &model, &error), "%s:%u:%u: %s", error.loc.file, error.loc.line,
-                      error.loc.col, error.msg);
+        ck_assert_msg(model_load(&arena, path, &model, &error), "%s:%u:%u: %s", error.loc.file,
+                      error.loc.line, error.loc.col, error.msg);
         n++;
     }
     closedir(d);
@@ -289,8 +297,8 @@ START_TEST(bad_models_say_what_and_where)
         error = (Err){0};
         ck_assert_msg(!model_load(&arena, path, &model, &error), "%s is accepted", e->d_name);
         ck_assert_msg(strstr(error.msg, part), "%s: %s", e->d_name, error.msg);
-        ck_assert_msg(error.loc.line == line && error.loc.col == col, "%s: %u:%u %s", e->d_name, error.loc.line,
-                      error.loc.col, error.msg);
+        ck_assert_msg(error.loc.line == line && error.loc.col == col, "%s: %u:%u %s", e->d_name,
+                      error.loc.line, error.loc.col, error.msg);
         ck_assert_ptr_nonnull(error.loc.file);
         n++;
     }

@@ -88,8 +88,8 @@ START_TEST(what_has_no_business_here_is_refused)
     ck_assert_msg(!parse(r->text), "accepted: %s", r->text);
     ck_assert_int_eq(error.kind, ERR_SYNTAX);
     ck_assert_msg(strstr(error.msg, r->part), "%s: %s", r->text, error.msg);
-    ck_assert_msg(error.loc.line == r->line && error.loc.col == r->col, "%s: %u:%u %s", r->text, error.loc.line,
-                  error.loc.col, error.msg);
+    ck_assert_msg(error.loc.line == r->line && error.loc.col == r->col, "%s: %u:%u %s", r->text,
+                  error.loc.line, error.loc.col, error.msg);
 }
 END_TEST
 
@@ -141,17 +141,37 @@ static const struct Number {
     bool is_number, is_uint;
     double value;
 } numbers[] = {
-    {"0", true, true, 0},          {"1", true, true, 1},         {"-1", true, false, -1},
-    {"+2.5", true, false, 2.5},    {".5", true, false, 0.5},     {"5.", true, false, 5},
-    {"1e3", true, false, 1000},    {"1.25E-2", true, false, 0.0125},
-    {"0.001", true, false, 0.001}, {"0e0", true, false, 0},      {"18446744073709551615", true, true, 0x1p64},
-    {"18446744073709551616", true, false, 0x1p64},               {"0x1f", false, true, 31},
-    {"0X1F", false, true, 31},     {"010", false, false, 0},     {"1_000", false, false, 0},
-    {"1e", false, false, 0},       {"1e+", false, false, 0},     {"e3", false, false, 0},
-    {".", false, false, 0},        {"-", false, false, 0},       {"", false, false, 0},
-    {"nan", false, false, 0},      {".inf", false, false, 0},    {"inf", false, false, 0},
-    {"1e999", false, false, 0},    {"0x", false, false, 0},      {"0x1.8p1", false, false, 0},
-    {" 1", false, false, 0},       {"1 ", false, false, 0},      {"1,5", false, false, 0},
+    {"0", true, true, 0},
+    {"1", true, true, 1},
+    {"-1", true, false, -1},
+    {"+2.5", true, false, 2.5},
+    {".5", true, false, 0.5},
+    {"5.", true, false, 5},
+    {"1e3", true, false, 1000},
+    {"1.25E-2", true, false, 0.0125},
+    {"0.001", true, false, 0.001},
+    {"0e0", true, false, 0},
+    {"18446744073709551615", true, true, 0x1p64},
+    {"18446744073709551616", true, false, 0x1p64},
+    {"0x1f", false, true, 31},
+    {"0X1F", false, true, 31},
+    {"010", false, false, 0},
+    {"1_000", false, false, 0},
+    {"1e", false, false, 0},
+    {"1e+", false, false, 0},
+    {"e3", false, false, 0},
+    {".", false, false, 0},
+    {"-", false, false, 0},
+    {"", false, false, 0},
+    {"nan", false, false, 0},
+    {".inf", false, false, 0},
+    {"inf", false, false, 0},
+    {"1e999", false, false, 0},
+    {"0x", false, false, 0},
+    {"0x1.8p1", false, false, 0},
+    {" 1", false, false, 0},
+    {"1 ", false, false, 0},
+    {"1,5", false, false, 0},
 };
 
 START_TEST(number_syntax)
@@ -235,7 +255,8 @@ int main(void)
     TCase *t = tcase_create("yaml");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, every_node_knows_its_place);
-    tcase_add_loop_test(t, what_has_no_business_here_is_refused, 0, sizeof refused / sizeof *refused);
+    tcase_add_loop_test(t, what_has_no_business_here_is_refused, 0,
+                        sizeof refused / sizeof *refused);
     tcase_add_test(t, depth_is_limited_to_32);
     tcase_add_test(t, bytes_that_are_not_utf8_are_refused);
     tcase_add_test(t, many_keys_stay_quick);

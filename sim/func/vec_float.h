@@ -7,9 +7,29 @@
 
 #define SIGN_F32 0x80000000u
 
-static inline uint32_t sub_lane(uint32_t a, uint32_t b, NumRnd rnd, int ftz)
+/* a + b rounded once in direction rnd, in f32 only: half the work of add_lane, which goes through double. The nearest sum
+ * s and its error e are exact together (Knuth's two-sum), so s is one step away where e points the other way. A finite
+ * sum that came out infinite is one step from the largest number too. */
+static inline uint32_t add_toward(uint32_t a, uint32_t b, NumRnd rnd, int ftz)
 {
-    return add_lane(a, b ^ SIGN_F32, rnd, ftz);
+    float x = num_float(ftz_if(a, ftz)), y = num_float(ftz_if(b, ftz));
+    float s = x + y, y_part = s - x;
+    float e = (x - (s - y_part)) + (y - y_part);
+    uint32_t bits = num_bits(s), both = num_bits(x) | num_bits(y);
+    bool overflow = (bits & 0x7FFFFFFFu) == 0x7F800000u && (x - x) + (y - y) == 0.0f;
+    bool above = (e < 0.0f) | (overflow & (s > 0.0f)); /* s lies above the exact sum */
+    bool below = (e > 0.0f) | (overflow & (s < 0.0f));
+    bool negative = bits >> 31;
+    uint32_t inward = negative ? below : above, outward = negative ? above : below;
+    bool step_in = rnd == NUM_RZ || (rnd == NUM_RM) != negative;
+    bits += step_in ? 0 - inward : outward;
+    bits = rnd == NUM_RM && s == 0.0f ? both & SIGN_F32 : bits;
+    return ftz_if(num_canon_f32(bits), ftz);
+}
+
+static inline uint32_t sum_lane(uint32_t a, uint32_t b, NumRnd rnd, int ftz)
+{
+    return rnd == NUM_RN ? add_lane(a, b, rnd, ftz) : add_toward(a, b, rnd, ftz);
 }
 
 /* name_rnd[_ftz][_sat] of one, and name2_rnd[_ftz] of two f32. */
@@ -31,12 +51,12 @@ static inline uint32_t sub_lane(uint32_t a, uint32_t b, NumRnd rnd, int ftz)
     ARITH_X2(name, rm, NUM_RM, lo, hi)                                                             \
     ARITH_X2(name, rp, NUM_RP, lo, hi)
 
-#define ADD(R, F) add_lane(a[i], b[i], R, F)
-#define ADD_LO(R, F) add_lane(r1[i], r3[i], R, F)
-#define ADD_HI(R, F) add_lane(r2[i], r4[i], R, F)
-#define SUB(R, F) sub_lane(a[i], b[i], R, F)
-#define SUB_LO(R, F) sub_lane(r1[i], r3[i], R, F)
-#define SUB_HI(R, F) sub_lane(r2[i], r4[i], R, F)
+#define ADD(R, F) sum_lane(a[i], b[i], R, F)
+#define ADD_LO(R, F) sum_lane(r1[i], r3[i], R, F)
+#define ADD_HI(R, F) sum_lane(r2[i], r4[i], R, F)
+#define SUB(R, F) sum_lane(a[i], b[i] ^ SIGN_F32, R, F)
+#define SUB_LO(R, F) sum_lane(r1[i], r3[i] ^ SIGN_F32, R, F)
+#define SUB_HI(R, F) sum_lane(r2[i], r4[i] ^ SIGN_F32, R, F)
 #define MUL(R, F) mul_lane(a[i], b[i], R, F)
 #define MUL_LO(R, F) mul_lane(r1[i], r3[i], R, F)
 #define MUL_HI(R, F) mul_lane(r2[i], r4[i], R, F)
@@ -55,29 +75,28 @@ ARITH_ALL(fma, FMA, FMA_LO, FMA_HI)
 
 typedef enum NanRule { NAN_IGNORE, NAN_WINS } NanRule;
 
-/* Taken both ways, equal operands of different sign differ in the sign bit only: and gives +0, or gives -0. */
+/* A choice between x and y, made both ways: where a NaN takes part, the first way gives y and the second x (which is what
+ * the host's maximum does); where the two are zeros of different sign, they come out different. */
+static inline uint32_t join_ways(float x, float y, uint32_t yx, uint32_t xy, uint32_t ordered, NanRule rule)
+{
+    uint32_t r = x != x ? yx : y != y ? xy : ordered;
+    bool nan = rule == NAN_WINS ? x != x || y != y : x != x && y != y;
+    return nan ? 0x7FFFFFFFu : r;
+}
+
+/* Flushing the result is flushing the operands: both keep the order. */
 static inline uint32_t max_lane(uint32_t a, uint32_t b, int ftz, NanRule rule)
 {
-    a = ftz_if(a, ftz);
-    b = ftz_if(b, ftz);
     float x = num_float(a), y = num_float(b);
-    uint32_t r = (x > y ? a : b) & (y > x ? b : a);
-    r = num_is_nan_f32(b) ? a : r;
-    r = num_is_nan_f32(a) ? (rule == NAN_WINS ? a : b) : r;
-    r = rule == NAN_WINS && num_is_nan_f32(b) ? b : r;
-    return num_canon_f32(r);
+    uint32_t yx = num_bits(x > y ? x : y), xy = num_bits(y > x ? y : x);
+    return ftz_if(join_ways(x, y, yx, xy, yx & xy, rule), ftz);
 }
 
 static inline uint32_t min_lane(uint32_t a, uint32_t b, int ftz, NanRule rule)
 {
-    a = ftz_if(a, ftz);
-    b = ftz_if(b, ftz);
     float x = num_float(a), y = num_float(b);
-    uint32_t r = (x < y ? a : b) | (y < x ? b : a);
-    r = num_is_nan_f32(b) ? a : r;
-    r = num_is_nan_f32(a) ? (rule == NAN_WINS ? a : b) : r;
-    r = rule == NAN_WINS && num_is_nan_f32(b) ? b : r;
-    return num_canon_f32(r);
+    uint32_t yx = num_bits(x < y ? x : y), xy = num_bits(y < x ? y : x);
+    return ftz_if(join_ways(x, y, yx, xy, yx | xy, rule), ftz);
 }
 
 /* .xorsign.abs: of the magnitudes, with the product's sign. */
@@ -90,9 +109,9 @@ static inline uint32_t xorsign(uint32_t a, uint32_t b, uint32_t r)
 #define MINMAX(op, name, F, N)                                                                     \
     PLAIN32(op##_##name, op##_lane(a[i], b[i], F, N))                                              \
     PLAIN32(op##_xorsign_##name, xorsign(a[i], b[i], op##_lane(MAG(a[i]), MAG(b[i]), F, N)))       \
-    PLAIN32(op##3_##name, op##_lane(op##_lane(a[i], b[i], F, N), c[i], F, N))                      \
+    PLAIN32(op##3_##name, op##_lane(op##_lane(a[i], b[i], NUM_KEEP, N), c[i], F, N))                    \
     PLAIN32(op##3_abs_##name,                                                                      \
-            op##_lane(op##_lane(MAG(a[i]), MAG(b[i]), F, N), MAG(c[i]), F, N))
+            op##_lane(op##_lane(MAG(a[i]), MAG(b[i]), NUM_KEEP, N), MAG(c[i]), F, N))
 #define MINMAX_ALL(op)                                                                             \
     MINMAX(op, keep, NUM_KEEP, NAN_IGNORE)                                                         \
     MINMAX(op, keep_nan, NUM_KEEP, NAN_WINS)                                                       \

@@ -1,5 +1,5 @@
-/* Reads `args:`: what each kernel parameter gets. Tensor maps are held to the driver's rules, which isa/bits.h knows, and
- * must lie inside their tensor. */
+/* Reads `args:`: what each kernel parameter gets. Tensor maps are held to the driver's rules, which
+ * isa/bits.h knows, and must lie inside their tensor. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
@@ -21,8 +21,8 @@
 #define MAP_ELEMENT_STRIDE_MAX 8u
 
 /* In the order of TmapType; the sub-byte types are missing. */
-static const char *const map_types[] = {"u8",      "u16", "u32",  "s32",  "u64",      "s64", "f16", "f32",
-                                        "f32_ftz", "f64", "bf16", "tf32", "tf32_ftz", NULL};
+static const char *const map_types[] = {"u8",  "u16",     "u32", "s32",  "u64",  "s64",      "f16",
+                                        "f32", "f32_ftz", "f64", "bf16", "tf32", "tf32_ftz", NULL};
 
 static const char *const swizzles[] = {"none", "32B", "64B", "128B", NULL};
 static const char *const interleaves[] = {"none", "16B", "32B", NULL};
@@ -44,8 +44,8 @@ static bool read_float(LaunchReader *r, const YmlNode *n, const Elem *e, Arg *ar
     else if (!yml_number(n, what, &v, r->err))
         return false;
     if (isfinite(v) && (v < e->lo || v > e->hi))
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "'%s' is not a value of %s (%.9g..%.9g)", n->text, e->name, e->lo,
-                       e->hi);
+        return err_set(r->err, ERR_SEMANTIC, n->loc, "'%s' is not a value of %s (%.9g..%.9g)",
+                       n->text, e->name, e->lo, e->hi);
     elem_put(e, arg->bytes, 0, v);
     if (e->type == T_F32 && isfinite(v)) { /* one rounding, from the decimal */
         float f = strtof(n->text, NULL);
@@ -61,8 +61,9 @@ static bool read_integer(LaunchReader *r, const YmlNode *n, const Elem *e, Arg *
     const char *text = n->kind == YML_SCALAR ? n->text : "";
     bool minus = text[0] == '-' && e->kind == 'S';
     if (!yml_text_uint(text + minus, &v) || v > most + minus)
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "'%.60s' is not a value of %s (%s%" PRIu64 "..%" PRIu64 ")", text,
-                       e->name, e->kind == 'S' ? "-" : "", e->kind == 'S' ? most + 1 : 0, most);
+        return err_set(r->err, ERR_SEMANTIC, n->loc,
+                       "'%.60s' is not a value of %s (%s%" PRIu64 "..%" PRIu64 ")", text, e->name,
+                       e->kind == 'S' ? "-" : "", e->kind == 'S' ? most + 1 : 0, most);
     v = minus ? 0 - v : v;
     for (unsigned k = 0; k < e->bytes; k++)
         arg->bytes[k] = (uint8_t)(v >> 8 * k);
@@ -84,9 +85,10 @@ static bool read_list(LaunchReader *r, const YmlNode *n, ListRule rule, uint64_t
         return false;
     if (n->n < rule.n_min || n->n > rule.n_max) {
         if (rule.n_min == rule.n_max)
-            return err_set(r->err, ERR_SEMANTIC, n->loc, "%s must have %u numbers, not %u", what, rule.n_min, n->n);
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "%s must have %u..%u numbers, not %u", what, rule.n_min,
-                       rule.n_max, n->n);
+            return err_set(r->err, ERR_SEMANTIC, n->loc, "%s must have %u numbers, not %u", what,
+                           rule.n_min, n->n);
+        return err_set(r->err, ERR_SEMANTIC, n->loc, "%s must have %u..%u numbers, not %u", what,
+                       rule.n_min, rule.n_max, n->n);
     }
     for (uint32_t i = 0; i < n->n; i++) {
         snprintf(what, sizeof what, "%s[%u]", rule.what, i);
@@ -110,7 +112,8 @@ static bool read_map_lists(LaunchReader *r, const YmlNode *n, TensorMap *m)
     const YmlNode *dims, *box, *strides;
     const YmlPair *steps = yml_find(n, "element_strides");
     uint64_t box64[TMAP_RANK], steps64[TMAP_RANK] = {1, 1, 1, 1, 1};
-    if (!yml_need(n, "'tensormap'", "dims", &dims, r->err) || !yml_need(n, "'tensormap'", "box", &box, r->err) ||
+    if (!yml_need(n, "'tensormap'", "dims", &dims, r->err) ||
+        !yml_need(n, "'tensormap'", "box", &box, r->err) ||
         !read_list(r, dims, (ListRule){"dims", 1, TMAP_RANK, 1, MAP_DIM_MAX}, m->dims))
         return false;
     m->rank = dims->n;
@@ -121,8 +124,10 @@ static bool read_map_lists(LaunchReader *r, const YmlNode *n, TensorMap *m)
         return false;
     if (!read_list(r, box, (ListRule){"box", m->rank, m->rank, 1, MAP_BOX_MAX}, box64))
         return false;
-    if (steps && !read_list(r, steps->value,
-                            (ListRule){"element_strides", m->rank, m->rank, 1, MAP_ELEMENT_STRIDE_MAX}, steps64))
+    if (steps &&
+        !read_list(r, steps->value,
+                   (ListRule){"element_strides", m->rank, m->rank, 1, MAP_ELEMENT_STRIDE_MAX},
+                   steps64))
         return false;
     for (uint32_t i = 0; i < TMAP_RANK; i++) {
         m->box[i] = i < m->rank ? (uint32_t)box64[i] : 1;
@@ -132,7 +137,8 @@ static bool read_map_lists(LaunchReader *r, const YmlNode *n, TensorMap *m)
     return true;
 }
 
-static bool read_map_word(LaunchReader *r, const YmlNode *n, const char *key, const char *const *words, uint32_t *out)
+static bool read_map_word(LaunchReader *r, const YmlNode *n, const char *key,
+                          const char *const *words, uint32_t *out)
 {
     char what[32];
     snprintf(what, sizeof what, "'%s'", key);
@@ -149,24 +155,29 @@ static bool check_map(LaunchReader *r, const YmlNode *n, const TensorMap *m, con
         return err_set(r->err, why.kind, n->loc, "%s", why.msg);
     uint64_t end = m->strides[0]; /* of the last element, in bytes */
     for (uint32_t i = 0; i < m->rank && end <= t->bytes; i++) {
-        bool beyond = m->dims[i] - 1 > t->bytes / m->strides[i]; /* the product might not fit 64 bits */
+        bool beyond =
+            m->dims[i] - 1 > t->bytes / m->strides[i]; /* the product might not fit 64 bits */
         end = beyond ? UINT64_MAX : end + (m->dims[i] - 1) * m->strides[i];
     }
     if (end == UINT64_MAX)
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "the map spans far more than tensor '%s', which has %" PRIu64 " bytes",
+        return err_set(r->err, ERR_SEMANTIC, n->loc,
+                       "the map spans far more than tensor '%s', which has %" PRIu64 " bytes",
                        t->name, t->bytes);
     if (end > t->bytes)
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "the map spans %" PRIu64 " bytes, but tensor '%s' has %" PRIu64,
-                       end, t->name, t->bytes);
+        return err_set(r->err, ERR_SEMANTIC, n->loc,
+                       "the map spans %" PRIu64 " bytes, but tensor '%s' has %" PRIu64, end,
+                       t->name, t->bytes);
     return true;
 }
 
 static bool read_map(LaunchReader *r, const YmlNode *n, Arg *arg)
 {
-    static const char *const keys[] = {"tensor", "dims", "strides", "box", "swizzle", "interleave", "oob",
-                                       "l2", "element_strides", "dtype", "im2col", NULL};
+    static const char *const keys[] = {"tensor",          "dims",       "strides", "box",
+                                       "swizzle",         "interleave", "oob",     "l2",
+                                       "element_strides", "dtype",      "im2col",  NULL};
     const YmlNode *tensor, *swizzle;
-    if (!yml_map_of(n, "'tensormap'", keys, r->err) || !yml_need(n, "'tensormap'", "tensor", &tensor, r->err) ||
+    if (!yml_map_of(n, "'tensormap'", keys, r->err) ||
+        !yml_need(n, "'tensormap'", "tensor", &tensor, r->err) ||
         !read_tensor_name(r, tensor, "'tensor'", &arg->tensor))
         return false;
     const YmlPair *im2col = yml_find(n, "im2col");
@@ -176,8 +187,10 @@ static bool read_map(LaunchReader *r, const YmlNode *n, Arg *arg)
     TensorMap *m = arg->map = arena_new(r->a, TensorMap, 1);
     uint32_t dtype = default_map_type(t), words[4] = {0};
     if (!yml_need(n, "'tensormap'", "swizzle", &swizzle, r->err) || !read_map_lists(r, n, m) ||
-        !read_map_word(r, n, "dtype", map_types, &dtype) || !read_map_word(r, n, "swizzle", swizzles, &words[0]) ||
-        !read_map_word(r, n, "interleave", interleaves, &words[1]) || !read_map_word(r, n, "oob", fills, &words[2]) ||
+        !read_map_word(r, n, "dtype", map_types, &dtype) ||
+        !read_map_word(r, n, "swizzle", swizzles, &words[0]) ||
+        !read_map_word(r, n, "interleave", interleaves, &words[1]) ||
+        !read_map_word(r, n, "oob", fills, &words[2]) ||
         !read_map_word(r, n, "l2", promotions, &words[3]))
         return false;
     m->dtype = dtype;
@@ -191,7 +204,9 @@ static bool read_map(LaunchReader *r, const YmlNode *n, Arg *arg)
 
 static int hex_digit(char c)
 {
-    return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
+    return isdigit((unsigned char)c)    ? c - '0'
+           : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
+                                        : -1;
 }
 
 /* Hexadecimal bytes; blanks between them are skipped. */
@@ -208,13 +223,14 @@ static bool read_hex(LaunchReader *r, const YmlNode *n, Arg *arg)
         }
         int hi = hex_digit(p[0]), lo = hi < 0 ? -1 : hex_digit(p[1]);
         if (lo < 0)
-            return err_set(r->err, ERR_SEMANTIC, n->loc, "'bytes' must be pairs of hexadecimal digits, not '%.2s'", p);
+            return err_set(r->err, ERR_SEMANTIC, n->loc,
+                           "'bytes' must be pairs of hexadecimal digits, not '%.2s'", p);
         arg->blob[arg->blob_bytes++] = (uint8_t)(hi << 4 | lo);
         p += 2;
     }
     if (arg->blob_bytes == 0 || arg->blob_bytes > MAX_PARAM_BYTES)
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "'bytes' must hold 1..%u bytes, not %u", MAX_PARAM_BYTES,
-                       arg->blob_bytes);
+        return err_set(r->err, ERR_SEMANTIC, n->loc, "'bytes' must hold 1..%u bytes, not %u",
+                       MAX_PARAM_BYTES, arg->blob_bytes);
     return true;
 }
 
@@ -229,17 +245,19 @@ static bool read_pointer(LaunchReader *r, const YmlNode *n, Arg *arg, ArgPointer
         !read_tensor_name(r, tensor, "'tensor'", &out->tensor))
         return false;
     if (arg->blob_bytes < POINTER_BYTES)
-        return err_set(r->err, ERR_SEMANTIC, at->loc, "no room for a pointer in %u bytes", arg->blob_bytes);
+        return err_set(r->err, ERR_SEMANTIC, at->loc, "no room for a pointer in %u bytes",
+                       arg->blob_bytes);
     if (!yml_uint(at, "'at'", 0, arg->blob_bytes - POINTER_BYTES, &v, r->err))
         return false;
     out->at = (uint32_t)v;
-    if (offset &&
-        !yml_uint(offset->value, "'offset'", 0, r->l->tensors[out->tensor].bytes, &out->offset, r->err))
+    if (offset && !yml_uint(offset->value, "'offset'", 0, r->l->tensors[out->tensor].bytes,
+                            &out->offset, r->err))
         return false;
     for (uint32_t i = 0; i < arg->n_pointers; i++) {
         uint32_t other = arg->pointers[i].at;
         if (out->at < other + POINTER_BYTES && other < out->at + POINTER_BYTES)
-            return err_set(r->err, ERR_SEMANTIC, at->loc, "the pointer at %u overlaps the one at %u", out->at, other);
+            return err_set(r->err, ERR_SEMANTIC, at->loc,
+                           "the pointer at %u overlaps the one at %u", out->at, other);
     }
     return true;
 }
@@ -271,8 +289,9 @@ static bool read_bytes(LaunchReader *r, const YmlNode *n, Arg *arg)
 
 static bool read_arg(LaunchReader *r, const YmlNode *n, Arg *arg)
 {
-    static const char *const kinds[] = {"u8",  "u16", "u32", "u64", "s8",  "s16",       "s32",   "s64",
-                                        "f16", "bf16", "f32", "f64", "tensormap", "bytes", NULL};
+    static const char *const kinds[] = {"u8",  "u16", "u32",       "u64",   "s8",
+                                        "s16", "s32", "s64",       "f16",   "bf16",
+                                        "f32", "f64", "tensormap", "bytes", NULL};
     *arg = (Arg){.loc = n->loc, .tensor = -1};
     if (n->kind == YML_SCALAR) {
         arg->kind = ARG_TENSOR;
@@ -281,9 +300,11 @@ static bool read_arg(LaunchReader *r, const YmlNode *n, Arg *arg)
     if (n->kind == YML_MAP && yml_find(n, "bytes"))
         return read_bytes(r, n, arg);
     if (n->kind != YML_MAP || n->n != 1)
-        return err_set(r->err, ERR_SEMANTIC, n->loc,
-                       "an argument must be a tensor's name or one of {u8..u64: ..}, {s8..s64: ..}, {f16: ..}, "
-                       "{bf16: ..}, {f32: ..}, {f64: ..}, {tensormap: ..}, {bytes: .., pointers: ..}");
+        return err_set(
+            r->err, ERR_SEMANTIC, n->loc,
+            "an argument must be a tensor's name or one of {u8..u64: ..}, {s8..s64: ..}, {f16: "
+            "..}, "
+            "{bf16: ..}, {f32: ..}, {f64: ..}, {tensormap: ..}, {bytes: .., pointers: ..}");
     const YmlPair *p = &n->pairs[0];
     if (!yml_map_of(n, "an argument", kinds, r->err))
         return false;

@@ -30,7 +30,8 @@ void compare_piece(const Compare *c, uint64_t i, uint64_t col, uint64_t n, const
 void compare_row(const Compare *c, uint64_t i, const double *ref)
 {
     for (uint64_t col = 0; col < c->cols; col += COMPARE_COLS)
-        compare_piece(c, i, col, c->cols - col < COMPARE_COLS ? c->cols - col : COMPARE_COLS, ref + col);
+        compare_piece(c, i, col, c->cols - col < COMPARE_COLS ? c->cols - col : COMPARE_COLS,
+                      ref + col);
 }
 
 bool compare_needs(const Compare *c, uint64_t i, uint64_t col, uint64_t n)
@@ -71,8 +72,9 @@ static bool compare_rows_of_file(Arena *a, const Check *c, const Compare *cmp, N
 {
     const Elem *e = file_elem(cmp->e, npy);
     if (!e)
-        return err_set(err, ERR_SEMANTIC, c->loc, "'%s' holds '%s', which cannot be compared with %s", c->file,
-                       npy->code, cmp->e->name);
+        return err_set(err, ERR_SEMANTIC, c->loc,
+                       "'%s' holds '%s', which cannot be compared with %s", c->file, npy->code,
+                       cmp->e->name);
     void *raw = arena_alloc(a, cmp->cols * e->bytes);
     double *ref = arena_new(a, double, cmp->cols);
     uint64_t next = 0; /* row of the file */
@@ -93,12 +95,15 @@ static bool compare_file(Arena *a, const Check *c, const Tensor *t, const Compar
     bool ok = npy_open(c->file, c->loc, &npy, err);
     uint64_t elems = 1;
     for (uint32_t i = 0; ok && i < npy.rank; i++)
-        elems = npy.shape[i] && elems > UINT64_MAX / npy.shape[i] ? UINT64_MAX : elems * npy.shape[i];
-    bool same = npy.rank == t->rank && memcmp(npy.shape, t->shape, t->rank * sizeof t->shape[0]) == 0;
+        elems =
+            npy.shape[i] && elems > UINT64_MAX / npy.shape[i] ? UINT64_MAX : elems * npy.shape[i];
+    bool same =
+        npy.rank == t->rank && memcmp(npy.shape, t->shape, t->rank * sizeof t->shape[0]) == 0;
     if (ok && !same)
-        ok = err_set(err, ERR_SEMANTIC, c->loc, "'%s' has another shape (%u dimensions, %" PRIu64
-                     " elements) than tensor '%s' (%u, %" PRIu64 ")", c->file, npy.rank, elems, t->name, t->rank,
-                     t->elems);
+        ok = err_set(err, ERR_SEMANTIC, c->loc,
+                     "'%s' has another shape (%u dimensions, %" PRIu64
+                     " elements) than tensor '%s' (%u, %" PRIu64 ")",
+                     c->file, npy.rank, elems, t->name, t->rank, t->elems);
     ok = ok && compare_rows_of_file(a, c, cmp, &npy, err);
     npy_close(&npy);
     return ok;
@@ -121,7 +126,7 @@ static void sum_up(const Compare *c, const Tensor *t, CheckResult *r)
         r->rel_err = 0;
     else
         r->rel_err = sqrt(all.diff2 / all.ref2); /* a reference of zeros: infinite */
-    r->pass = r->rel_err <= r->max_rel_err; /* false for NaN */
+    r->pass = r->rel_err <= r->max_rel_err;      /* false for NaN */
 }
 
 typedef struct CheckRun {
@@ -133,14 +138,16 @@ typedef struct CheckRun {
 
 static bool run_check(const CheckRun *run, const Check *c, CheckResult *r, Err *err)
 {
-    static const char *const names[] = {"attention", "attention_lse", "attention_bwd", "matmul", "softmax", "file"};
+    static const char *const names[] = {"attention", "attention_lse", "attention_bwd",
+                                        "matmul",    "softmax",       "file"};
     const Tensor *t = &run->l->tensors[c->tensor];
     Arena scratch = {0};
     Compare cmp = {.e = elem_of(t->dtype), .partial = run->partial};
     cmp.out = mem_ptr(run->mem, t->addr, t->bytes);
     cmp.cols = c->ref == REF_ATTENTION_LSE ? 1 : t->shape[t->rank - 1];
     choose_rows(&scratch, &cmp, t->elems / cmp.cols);
-    *r = (CheckResult){.tensor = t->name, .reference = names[c->ref], .max_rel_err = c->max_rel_err};
+    *r =
+        (CheckResult){.tensor = t->name, .reference = names[c->ref], .max_rel_err = c->max_rel_err};
     RefJob job = {.check = c, .out = t, .cmp = &cmp, .threads = run->threads};
     for (int i = 0; i < 3; i++) {
         job.in[i] = c->in[i] < 0 ? NULL : &run->l->tensors[c->in[i]];
@@ -157,10 +164,13 @@ static bool run_check(const CheckRun *run, const Check *c, CheckResult *r, Err *
     return ok;
 }
 
-bool launch_check(Arena *a, const Launch *l, const GlobalMem *mem, bool partial, uint32_t threads, CheckResult **out,
-                  Err *err)
+bool launch_check(Arena *a, const Launch *l, const GlobalMem *mem, bool partial, uint32_t threads,
+                  CheckResult **out, Err *err)
 {
-    CheckRun run = {l, mem, partial, threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads};
+    CheckRun run = {l, mem, partial,
+                    threads < 1             ? 1
+                    : threads > MAX_THREADS ? MAX_THREADS
+                                            : threads};
     *out = arena_new(a, CheckResult, l->n_checks + 1);
     for (uint32_t i = 0; i < l->n_checks; i++)
         if (!run_check(&run, &l->checks[i], &(*out)[i], err))

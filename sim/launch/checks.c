@@ -1,5 +1,5 @@
-/* Reads `check:`: what must come out. The shapes of what a reference takes and gives are compared here, so that the
- * reference itself need not doubt them. */
+/* Reads `check:`: what must come out. The shapes of what a reference takes and gives are compared
+ * here, so that the reference itself need not doubt them. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -16,7 +16,8 @@ typedef struct RefRule {
     const char *keys[12];
 } RefRule;
 
-static const char *const references[] = {"attention", "attention_lse", "attention_bwd", "matmul", "softmax", NULL};
+static const char *const references[] = {"attention", "attention_lse", "attention_bwd",
+                                         "matmul",    "softmax",       NULL};
 static const RefRule rules[] = {
     {{"q", "k", "v"}, {"tensor", "reference", "q", "k", "v", "causal", "scale", "max_rel_err"}},
     {{"q", "k"}, {"tensor", "reference", "q", "k", "v", "causal", "scale", "max_rel_err"}},
@@ -61,25 +62,28 @@ static bool fit_attention(LaunchReader *r, const Check *c)
     const Tensor *v = c->in[2] < 0 ? k : &t[c->in[2]];
     bool lse = c->ref == REF_ATTENTION_LSE;
     bool ok = q->rank >= 2 && k->rank >= 2 && v->rank >= 2 && out->rank >= (lse ? 1 : 2) &&
-              dim_from_end(q, 0) == dim_from_end(k, 0) && dim_from_end(v, 1) == dim_from_end(k, 1) &&
-              leading(v, 2) == leading(k, 2) && leading(q, 2) % leading(k, 2) == 0;
+              dim_from_end(q, 0) == dim_from_end(k, 0) &&
+              dim_from_end(v, 1) == dim_from_end(k, 1) && leading(v, 2) == leading(k, 2) &&
+              leading(q, 2) % leading(k, 2) == 0;
     if (ok && lse)
         ok = dim_from_end(out, 0) == dim_from_end(q, 1) && leading(out, 1) == leading(q, 2);
     else if (ok)
-        ok = dim_from_end(out, 0) == dim_from_end(v, 0) && dim_from_end(out, 1) == dim_from_end(q, 1) &&
-             leading(out, 2) == leading(q, 2);
+        ok = dim_from_end(out, 0) == dim_from_end(v, 0) &&
+             dim_from_end(out, 1) == dim_from_end(q, 1) && leading(out, 2) == leading(q, 2);
     if (ok)
         return true;
-    return shape_error(r, c,
-                       lse ? "attention_lse ([.., Sq] from q [.., Sq, D], k [.., Sk, D])"
-                           : "attention ([.., Sq, Dv] from q [.., Sq, D], k [.., Sk, D], v [.., Sk, Dv])");
+    return shape_error(
+        r, c,
+        lse ? "attention_lse ([.., Sq] from q [.., Sq, D], k [.., Sk, D])"
+            : "attention ([.., Sq, Dv] from q [.., Sq, D], k [.., Sk, D], v [.., Sk, Dv])");
 }
 
 static bool fit_matmul(LaunchReader *r, const Check *c)
 {
     const Tensor *t = r->l->tensors, *out = &t[c->tensor], *a = &t[c->in[0]], *b = &t[c->in[1]];
     bool ok = a->rank >= 2 && b->rank >= 2 && out->rank >= 2 && leading(out, 2) == leading(a, 2) &&
-              (b->rank == 2 || leading(b, 2) == leading(a, 2)) && dim_from_end(out, 1) == dim_from_end(a, 1) &&
+              (b->rank == 2 || leading(b, 2) == leading(a, 2)) &&
+              dim_from_end(out, 1) == dim_from_end(a, 1) &&
               dim_from_end(a, 0) == dim_from_end(b, c->transpose_b ? 0 : 1) &&
               dim_from_end(out, 0) == dim_from_end(b, c->transpose_b ? 1 : 0);
     if (ok)
@@ -117,7 +121,8 @@ static bool fit(LaunchReader *r, const Check *c)
 
 static bool read_reference(LaunchReader *r, const YmlNode *n, Check *c)
 {
-    static const RefKind kinds[] = {REF_ATTENTION, REF_ATTENTION_LSE, REF_ATTENTION_BWD, REF_MATMUL, REF_SOFTMAX};
+    static const RefKind kinds[] = {REF_ATTENTION, REF_ATTENTION_LSE, REF_ATTENTION_BWD, REF_MATMUL,
+                                    REF_SOFTMAX};
     const YmlNode *reference, *input;
     uint32_t id;
     char what[64];
@@ -141,11 +146,12 @@ static bool read_reference(LaunchReader *r, const YmlNode *n, Check *c)
         return false;
     if (c->ref == REF_ATTENTION || c->ref == REF_ATTENTION_LSE) {
         const YmlNode *scale;
-        if (!yml_need(n, what, "scale", &scale, r->err) || !yml_number(scale, "'scale'", &c->scale, r->err))
+        if (!yml_need(n, what, "scale", &scale, r->err) ||
+            !yml_number(scale, "'scale'", &c->scale, r->err))
             return false;
         if (fabs(c->scale) > MAX_SCALE)
-            return err_set(r->err, ERR_SEMANTIC, scale->loc, "'scale' must be within %g, not '%s'", MAX_SCALE,
-                           scale->text);
+            return err_set(r->err, ERR_SEMANTIC, scale->loc, "'scale' must be within %g, not '%s'",
+                           MAX_SCALE, scale->text);
     }
     return fit(r, c);
 }
@@ -160,7 +166,8 @@ static bool read_check(LaunchReader *r, const YmlNode *n, Check *c)
     const YmlPair *file = yml_find(n, "file");
     if (!file && !yml_find(n, "reference"))
         return err_set(r->err, ERR_SEMANTIC, n->loc, "a check needs 'reference' or 'file'");
-    if (!yml_need(n, "a check", "tensor", &tensor, r->err) || !read_tensor_name(r, tensor, "'tensor'", &c->tensor))
+    if (!yml_need(n, "a check", "tensor", &tensor, r->err) ||
+        !read_tensor_name(r, tensor, "'tensor'", &c->tensor))
         return false;
     if (file) {
         c->ref = REF_FILE;

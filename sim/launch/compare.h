@@ -1,6 +1,7 @@
-/* What a check compares: rows of the output tensor (its last dimension), some of them or all, against rows of a reference
- * that come in any order and from any thread. Sums are kept for each row and added in the end in the tensor's order, so
- * that the result does not depend on the number of threads. */
+/* What a check compares: rows of the output tensor (its last dimension), some of them or all,
+ * against rows of a reference that come in any order and from any thread. Sums are kept for each
+ * row and added in the end in the tensor's order, so that the result does not depend on the number
+ * of threads. */
 #ifndef RAO_LAUNCH_COMPARE_H
 #define RAO_LAUNCH_COMPARE_H
 
@@ -17,12 +18,12 @@ typedef struct RowSum {
 typedef struct Compare {
     const Elem *e;
     const uint8_t *out;
-    uint64_t cols;         /* elements of a row */
-    bool partial;          /* elements that hold poison are left out */
-    const uint64_t *rows;  /* to compare, ascending */
+    uint64_t cols;        /* elements of a row */
+    bool partial;         /* elements that hold poison are left out */
+    const uint64_t *rows; /* to compare, ascending */
     uint64_t n_rows;
-    uint64_t pieces;       /* of a row: ceil(cols / COMPARE_COLS) */
-    RowSum *sums;          /* [n_rows][pieces] */
+    uint64_t pieces; /* of a row: ceil(cols / COMPARE_COLS) */
+    RowSum *sums;    /* [n_rows][pieces] */
 } Compare;
 
 /* Reference elements [col, col + n) of row rows[i]; inside one piece. */

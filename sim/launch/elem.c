@@ -1,12 +1,13 @@
-/* See elem.h. Widening is by shifts and one exact multiplication, so that a compiler can vectorise it; narrowing has a
- * fast path for normal numbers and leaves the rest to num.h. */
+/* See elem.h. Widening is by shifts and one exact multiplication, so that a compiler can vectorise
+ * it; narrowing has a fast path for normal numbers and leaves the rest to num.h. */
 #include "sim/launch/elem.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-/* Binary16 with its exponent still biased by 15: as a binary32 pattern it is 2^-112 of the value, subnormals too. */
+/* Binary16 with its exponent still biased by 15: as a binary32 pattern it is 2^-112 of the value,
+ * subnormals too. */
 static inline float widen_f16(uint32_t h)
 {
     uint32_t sign = (h & 0x8000u) << 16, rest = h & 0x7fffu;
@@ -98,8 +99,9 @@ void elem_to_float(const Elem *e, const void *src, size_t n, float *out)
     e->to_float(src, n, out);
 }
 
-/* v in a format of e exponent bits and f fraction bits, if it is zero or stays normal and finite when rounded. */
-static bool narrow(const NumFormat *f, double v, uint64_t *out)
+/* v in a format of e exponent bits and f fraction bits, if it is zero or stays normal and finite
+ * when rounded. */
+static inline bool narrow(const NumFormat *f, double v, uint64_t *out)
 {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
@@ -111,7 +113,8 @@ static bool narrow(const NumFormat *f, double v, uint64_t *out)
     }
     if (exp < 1 - f->bias || exp >= (1 << f->exp_bits) - 2 - f->bias)
         return false;
-    uint64_t even = rest >> shift & 1, rounded = (rest + ((uint64_t)1 << (shift - 1)) - 1 + even) >> shift;
+    uint64_t even = rest >> shift & 1,
+             rounded = (rest + ((uint64_t)1 << (shift - 1)) - 1 + even) >> shift;
     *out = sign | (rounded - ((uint64_t)(1023 - f->bias) << f->frac_bits));
     return true;
 }
@@ -142,6 +145,23 @@ void elem_put(const Elem *e, void *dst, size_t i, double v)
     uint8_t *p = (uint8_t *)dst + i * e->bytes;
     for (unsigned k = 0; k < e->bytes; k++)
         p[k] = (uint8_t)(bits >> 8 * k);
+}
+
+void elem_from_double(const Elem *e, const double *v, size_t n, void *dst, size_t first)
+{
+    if (e->kind != 'F' || e->bytes != 2) {
+        for (size_t i = 0; i < n; i++)
+            elem_put(e, dst, first + i, v[i]);
+        return;
+    }
+    const NumFormat f = num_formats[e->num]; /* most tensors: the fast path without calls */
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits;
+        if (!narrow(&f, v[i], &bits))
+            bits = to_bits(e, v[i]);
+        uint16_t half = (uint16_t)bits;
+        memcpy((uint8_t *)dst + (first + i) * sizeof half, &half, sizeof half);
+    }
 }
 
 bool elem_is_poison(const Elem *e, const void *src, size_t i)

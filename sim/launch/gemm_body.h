@@ -35,19 +35,24 @@ TARGET static void BODY(tile)(const Gemm *g, const float *a, const float *panel,
     }
 }
 
+#define ADD_TILE BODY(tile) /* clang-format takes BODY(tile)(...) for two statements */
 TARGET static void BODY(gemm)(const Gemm *g)
 {
     for (size_t p = 0; p < g->panels; p++)
         for (size_t i = 0; i < GEMM_ROWS; i += TILE)
-            BODY(tile)(g, g->a + i * g->lda, g->b + p * g->panel_stride, g->c + i * g->ldc + p * GEMM_COLS);
+            ADD_TILE(g, g->a + i * g->lda, g->b + p * g->panel_stride,
+                     g->c + i * g->ldc + p * GEMM_COLS);
 }
+#undef ADD_TILE
 
 /* x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its series; 2^n by the exponent field. */
 TARGET static void BODY(exps)(double *x, float *p, size_t n)
 {
-    const double log2e = 1.44269504088896340736, ln2 = 0.69314718055994530942, to_int = 0x1.8p52, least = -87;
-    const double c[] = {1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
-                        1.0 / 120,      1.0 / 24,      1.0 / 6,      1.0 / 2,     1,          1};
+    const double log2e = 1.44269504088896340736, ln2 = 0.69314718055994530942, to_int = 0x1.8p52,
+                 least = -87;
+    const double c[] = {
+        1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
+        1.0 / 120,      1.0 / 24,      1.0 / 6,      1.0 / 2,     1,          1};
     for (size_t i = 0; i < n; i += LANES / 2) {
         BODY(Doubles) *at = (BODY(Doubles) *)(void *)(x + i), v = *at;
         BODY(Doubles) shifted = v * log2e + to_int, r = v - (shifted - to_int) * ln2, sum = r * 0;

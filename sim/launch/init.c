@@ -1,8 +1,9 @@
 /* Allocates tensors and gives them their first contents.
  *
- * Random numbers are a function of (seed, element) only: splitmix64 (Steele, Lea, Flood 2014) at a counter, then
- * Box-Muller for normal ones. Logarithm, sine and cosine are written out below in operations that IEEE 754 defines
- * exactly, so a tensor has the same bytes on every host and for any number of threads. */
+ * Random numbers are a function of (seed, element) only: splitmix64 (Steele, Lea, Flood 2014) at a
+ * counter, then Box-Muller for normal ones. Logarithm, sine and cosine are written out below in
+ * operations that IEEE 754 defines exactly, so a tensor has the same bytes on every host and for
+ * any number of threads. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "sim/launch/par.h"
 #include "sim/launch/random.h"
 
-#define CHUNK ((uint64_t)1 << 16) /* elements filled as one piece; even: a Box-Muller pair is not split */
+#define CHUNK                                                                                      \
+    ((uint64_t)1 << 16) /* elements filled as one piece; even: a Box-Muller pair is not split */
 #define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 / golden ratio, odd */
 
 static uint64_t mix(uint64_t z)
@@ -34,57 +36,98 @@ double random_uniform(uint64_t seed, uint64_t i)
     return (double)(random_bits(seed, i) >> 11) * 0x1p-53;
 }
 
-/* ln x of a normal x > 0: x = m 2^e with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m - 1) / (m + 1)). The series is cut
- * below 2^-53 of the result. */
-static double log_of(double x)
+static inline double of_bits(uint64_t bits)
 {
-    const double ln2 = 0.69314718055994530942, sqrt_half = 0.70710678118654752440;
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint64_t bits_of(double x)
+{
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
-    int e = (int)(bits >> 52) - 1022;
-    bits = (bits & 0xfffffffffffffu) | (uint64_t)1022 << 52; /* m in [1/2, 1) */
-    double m;
-    memcpy(&m, &bits, sizeof m);
-    if (m < sqrt_half) {
-        m *= 2;
-        e--;
-    }
-    static const double c[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11,
-                               1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3,  1.0};
-    double s = (m - 1) / (m + 1), s2 = s * s, sum = 0;
-    for (size_t k = 0; k < sizeof c / sizeof *c; k++)
-        sum = sum * s2 + c[k];
-    return e * ln2 + 2 * s * sum;
+    return bits;
 }
 
-/* cos and sin of a turn u in [0, 1): nearest quarter, then Taylor within an eighth of a turn. */
-static void turn(double u, double *c, double *s)
+/* ln x of a normal x > 0: x = m 2^e with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m - 1) / (m +
+ * 1)). The series is cut below 2^-53 of the result. No branches, and the exponent becomes a double
+ * by way of 2^52: a loop can be vectorised. */
+static inline double log_of(double x)
 {
-    static const double half_pi = 1.57079632679489661923;
-    static const double of_sine[] = {1.0 / (16 * 17), 1.0 / (14 * 15), 1.0 / (12 * 13), 1.0 / (10 * 11),
-                                     1.0 / (8 * 9),   1.0 / (6 * 7),   1.0 / (4 * 5),   1.0 / (2 * 3)};
-    static const double of_cosine[] = {1.0 / (15 * 16), 1.0 / (13 * 14), 1.0 / (11 * 12), 1.0 / (9 * 10),
-                                       1.0 / (7 * 8),   1.0 / (5 * 6),   1.0 / (3 * 4),   1.0 / (1 * 2)};
-    int quarter = (int)(4 * u + 0.5);
-    double x = (4 * u - quarter) * half_pi, x2 = x * x, sine = 1, cosine = 1;
-    for (size_t k = 0; k < sizeof of_sine / sizeof *of_sine; k++) {
-        sine = 1 - sine * (x2 * of_sine[k]);
-        cosine = 1 - cosine * (x2 * of_cosine[k]);
-    }
-    sine *= x;
-    *c = (quarter & 1) ? sine : cosine;
-    *s = (quarter & 1) ? cosine : sine;
-    *c = quarter == 1 || quarter == 2 ? -*c : *c;
-    *s = quarter == 2 || quarter == 3 ? -*s : *s;
+    const double ln2 = 0.69314718055994530942, sqrt_half = 0.70710678118654752440;
+    uint64_t bits = bits_of(x);
+    double e = of_bits(bits >> 52 | bits_of(0x1p52)) - (0x1p52 + 1022);
+    double m = of_bits((bits & 0xfffffffffffffu) | bits_of(0.5)); /* [1/2, 1) */
+    double low = m < sqrt_half ? 1.0 : 0.0;
+    m += low * m;
+    e -= low;
+    double s = (m - 1) / (m + 1), z = s * s, sum = 1.0 / 21;
+    sum = sum * z + 1.0 / 19;
+    sum = sum * z + 1.0 / 17;
+    sum = sum * z + 1.0 / 15;
+    sum = sum * z + 1.0 / 13;
+    sum = sum * z + 1.0 / 11;
+    sum = sum * z + 1.0 / 9;
+    sum = sum * z + 1.0 / 7;
+    sum = sum * z + 1.0 / 5;
+    sum = sum * z + 1.0 / 3;
+    return e * ln2 + 2 * s * (sum * z + 1);
 }
 
-void random_normal_pair(uint64_t seed, uint64_t pair, double out[2])
+/* sin x and cos x within a quarter of pi: Taylor. */
+static inline double sin_of(double x)
 {
-    double u = (double)((random_bits(seed, 2 * pair) >> 11) + 1) * 0x1p-53; /* (0, 1] */
-    double radius = sqrt(-2 * log_of(u)), c, s;
-    turn(random_uniform(seed, 2 * pair + 1), &c, &s);
-    out[0] = radius * c;
-    out[1] = radius * s;
+    double z = x * x, sum = 1 - z * (1.0 / (16 * 17));
+    sum = 1 - sum * z * (1.0 / (14 * 15));
+    sum = 1 - sum * z * (1.0 / (12 * 13));
+    sum = 1 - sum * z * (1.0 / (10 * 11));
+    sum = 1 - sum * z * (1.0 / (8 * 9));
+    sum = 1 - sum * z * (1.0 / (6 * 7));
+    sum = 1 - sum * z * (1.0 / (4 * 5));
+    return x * (1 - sum * z * (1.0 / (2 * 3)));
+}
+
+static inline double cos_of(double x)
+{
+    double z = x * x, sum = 1 - z * (1.0 / (15 * 16));
+    sum = 1 - sum * z * (1.0 / (13 * 14));
+    sum = 1 - sum * z * (1.0 / (11 * 12));
+    sum = 1 - sum * z * (1.0 / (9 * 10));
+    sum = 1 - sum * z * (1.0 / (7 * 8));
+    sum = 1 - sum * z * (1.0 / (5 * 6));
+    sum = 1 - sum * z * (1.0 / (3 * 4));
+    return 1 - sum * z * (1.0 / (1 * 2));
+}
+
+/* Radius times cos and sin of a turn in [0, 1): from the nearest quarter on, which says what to
+ * swap and negate. */
+static inline void polar(double radius, double turn, double *c, double *s)
+{
+    const double half_pi = 1.57079632679489661923, to_int = 0x1.8p52;
+    double quarters = 4 * turn + to_int;
+    uint64_t quarter = bits_of(quarters), odd = 0 - (quarter & 1);
+    double x = (4 * turn - (quarters - to_int)) * half_pi;
+    uint64_t sine = bits_of(radius * sin_of(x)), cosine = bits_of(radius * cos_of(x));
+    *c = of_bits(((sine & odd) | (cosine & ~odd)) ^ ((quarter + 1) & 2) << 62);
+    *s = of_bits(((cosine & odd) | (sine & ~odd)) ^ (quarter & 2) << 62);
+}
+
+void random_normals(uint64_t seed, uint64_t pair, uint64_t n, double *out)
+{
+    enum { BATCH = 64 };
+    double u[BATCH], turn[BATCH];
+    for (uint64_t first = 0; first < n; first += BATCH) {
+        uint64_t count = n - first < BATCH ? n - first : BATCH;
+        for (uint64_t i = 0; i < count; i++) {
+            u[i] = random_uniform(seed, 2 * (pair + first + i)) + 0x1p-53; /* (0, 1] */
+            turn[i] = random_uniform(seed, 2 * (pair + first + i) + 1);
+        }
+        for (uint64_t i = 0; i < count; i++)
+            u[i] = sqrt(-2 * log_of(u[i]));
+        for (uint64_t i = 0; i < count; i++)
+            polar(u[i], turn[i], &out[2 * (first + i)], &out[2 * (first + i) + 1]);
+    }
 }
 
 typedef struct Fill {
@@ -95,12 +138,14 @@ typedef struct Fill {
 
 static void fill_normal(const Fill *f, uint64_t first, uint64_t end)
 {
-    for (uint64_t i = first; i < end; i += 2) {
-        double pair[2];
-        random_normal_pair(f->t->seed, i / 2, pair);
-        elem_put(f->e, f->dst, i, pair[0] * f->t->std);
-        if (i + 1 < end)
-            elem_put(f->e, f->dst, i + 1, pair[1] * f->t->std);
+    enum { PAIRS = 256 };
+    double x[2 * PAIRS];
+    for (uint64_t i = first; i < end; i += 2 * PAIRS) {
+        uint64_t n = end - i < 2 * PAIRS ? end - i : 2 * PAIRS;
+        random_normals(f->t->seed, i / 2, (n + 1) / 2, x);
+        for (uint64_t k = 0; k < n; k++)
+            x[k] *= f->t->std;
+        elem_from_double(f->e, x, n, f->dst, i);
     }
 }
 
@@ -141,9 +186,11 @@ static bool fill_from_file(const Fill *f, Err *err)
     Npy npy;
     bool ok = npy_open(t->file, t->loc, &npy, err);
     if (ok && !has_code(f->e->npy, npy.code))
-        ok = err_set(err, ERR_SEMANTIC, t->loc, "'%s' holds '%s', which tensor '%s' of %s cannot be read from (%s)",
-                     t->file, npy.code, t->name, f->e->name, f->e->npy);
-    bool same = npy.rank == t->rank && memcmp(npy.shape, t->shape, t->rank * sizeof t->shape[0]) == 0;
+        ok = err_set(err, ERR_SEMANTIC, t->loc,
+                     "'%s' holds '%s', which tensor '%s' of %s cannot be read from (%s)", t->file,
+                     npy.code, t->name, f->e->name, f->e->npy);
+    bool same =
+        npy.rank == t->rank && memcmp(npy.shape, t->shape, t->rank * sizeof t->shape[0]) == 0;
     if (ok && !same) {
         ok = err_set(err, ERR_SEMANTIC, t->loc, "'%s' has the shape (", t->file);
         for (uint32_t i = 0; i < npy.rank; i++)
@@ -182,13 +229,15 @@ bool launch_alloc(Arena *a, Launch *l, GlobalMem *m, Err *err)
         Tensor *t = &l->tensors[i];
         t->addr = mem_alloc(m, t->bytes, t->name);
         if (!t->addr)
-            return err_set(err, ERR_IO, t->loc, "no room for tensor '%s' of %" PRIu64 " bytes", t->name, t->bytes);
+            return err_set(err, ERR_IO, t->loc, "no room for tensor '%s' of %" PRIu64 " bytes",
+                           t->name, t->bytes);
         if (!fill(t, mem_ptr(m, t->addr, t->bytes), err))
             return false;
     }
     for (uint32_t i = 0; i < l->n_launches; i++)
         for (uint32_t k = 0; k < l->launches[i].n_args; k++)
             if (l->launches[i].args[k].map)
-                l->launches[i].args[k].map->address = l->tensors[l->launches[i].args[k].tensor].addr;
+                l->launches[i].args[k].map->address =
+                    l->tensors[l->launches[i].args[k].tensor].addr;
     return true;
 }

@@ -1,5 +1,6 @@
-/* Reads a launch file: what the file, its tensors, its kernels and their roles say. Arguments: args.c; checks:
- * checks.c. What can be judged without the PTX and without running is judged here, with the place. */
+/* Reads a launch file: what the file, its tensors, its kernels and their roles say. Arguments:
+ * args.c; checks: checks.c. What can be judged without the PTX and without running is judged here,
+ * with the place. */
 #include "sim/launch/launch.h"
 
 #include <ctype.h>
@@ -33,7 +34,8 @@ bool read_tensor_name(LaunchReader *r, const YmlNode *n, const char *what, int32
             return true;
     char hint[512];
     yml_suggest(hint, sizeof hint, word, r->tensor_names);
-    return err_set(r->err, ERR_SEMANTIC, n->loc, "%s: there is no tensor '%.60s'%s", what, word, hint);
+    return err_set(r->err, ERR_SEMANTIC, n->loc, "%s: there is no tensor '%.60s'%s", what, word,
+                   hint);
 }
 
 bool read_path(LaunchReader *r, const YmlNode *n, const char *what, const char **out)
@@ -53,12 +55,15 @@ static bool read_normal(LaunchReader *r, const YmlNode *n, Tensor *t)
     static const char *const keys[] = {"seed", "std", NULL};
     const YmlNode *seed, *std;
     t->init = INIT_NORMAL;
-    if (!yml_map_of(n, "'normal'", keys, r->err) || !yml_need(n, "'normal'", "seed", &seed, r->err) ||
-        !yml_need(n, "'normal'", "std", &std, r->err) || !yml_uint(seed, "'seed'", 0, UINT64_MAX, &t->seed, r->err) ||
+    if (!yml_map_of(n, "'normal'", keys, r->err) ||
+        !yml_need(n, "'normal'", "seed", &seed, r->err) ||
+        !yml_need(n, "'normal'", "std", &std, r->err) ||
+        !yml_uint(seed, "'seed'", 0, UINT64_MAX, &t->seed, r->err) ||
         !yml_number(std, "'std'", &t->std, r->err))
         return false;
     if (t->std < 0 || t->std > MAX_STD)
-        return err_set(r->err, ERR_SEMANTIC, std->loc, "'std' must be 0..%g, not '%s'", MAX_STD, std->text);
+        return err_set(r->err, ERR_SEMANTIC, std->loc, "'std' must be 0..%g, not '%s'", MAX_STD,
+                       std->text);
     return true;
 }
 
@@ -67,17 +72,20 @@ static bool read_uniform(LaunchReader *r, const YmlNode *n, Tensor *t)
     static const char *const keys[] = {"seed", "lo", "hi", NULL};
     const YmlNode *seed, *lo, *hi;
     t->init = INIT_UNIFORM;
-    if (!yml_map_of(n, "'uniform'", keys, r->err) || !yml_need(n, "'uniform'", "seed", &seed, r->err) ||
-        !yml_need(n, "'uniform'", "lo", &lo, r->err) || !yml_need(n, "'uniform'", "hi", &hi, r->err) ||
-        !yml_uint(seed, "'seed'", 0, UINT64_MAX, &t->seed, r->err) || !yml_number(lo, "'lo'", &t->lo, r->err) ||
-        !yml_number(hi, "'hi'", &t->hi, r->err))
+    if (!yml_map_of(n, "'uniform'", keys, r->err) ||
+        !yml_need(n, "'uniform'", "seed", &seed, r->err) ||
+        !yml_need(n, "'uniform'", "lo", &lo, r->err) ||
+        !yml_need(n, "'uniform'", "hi", &hi, r->err) ||
+        !yml_uint(seed, "'seed'", 0, UINT64_MAX, &t->seed, r->err) ||
+        !yml_number(lo, "'lo'", &t->lo, r->err) || !yml_number(hi, "'hi'", &t->hi, r->err))
         return false;
     const Elem *e = elem_of(t->dtype);
     const YmlNode *const ends[] = {lo, hi};
     for (int i = 0; i < 2; i++) {
         double v = i ? t->hi : t->lo;
         if (v < e->lo || v > e->hi || (e->kind != 'F' && floor(v) != v))
-            return err_set(r->err, ERR_SEMANTIC, ends[i]->loc, "'%s' is not a value of %s", ends[i]->text, e->name);
+            return err_set(r->err, ERR_SEMANTIC, ends[i]->loc, "'%s' is not a value of %s",
+                           ends[i]->text, e->name);
     }
     if (t->lo > t->hi)
         return err_set(r->err, ERR_SEMANTIC, hi->loc, "'hi' must not be below 'lo' (%s)", lo->text);
@@ -86,7 +94,8 @@ static bool read_uniform(LaunchReader *r, const YmlNode *n, Tensor *t)
 
 static bool read_init(LaunchReader *r, const YmlNode *n, Tensor *t)
 {
-    static const char *const words[] = {"zeros", "poison", "{normal: ..}", "{uniform: ..}", "{file: ..}", NULL};
+    static const char *const words[] = {"zeros",         "poison",     "{normal: ..}",
+                                        "{uniform: ..}", "{file: ..}", NULL};
     static const char *const forms[] = {"normal", "uniform", "file", NULL};
     uint32_t word = 0;
     if (n->kind == YML_SCALAR && !yml_choice(n, "'init'", words, &word, r->err))
@@ -96,8 +105,9 @@ static bool read_init(LaunchReader *r, const YmlNode *n, Tensor *t)
         return true;
     }
     if (n->kind != YML_MAP || n->n != 1)
-        return err_set(r->err, ERR_SEMANTIC, n->loc,
-                       "'init' must be one of zeros, poison, {normal: ..}, {uniform: ..}, {file: ..}");
+        return err_set(
+            r->err, ERR_SEMANTIC, n->loc,
+            "'init' must be one of zeros, poison, {normal: ..}, {uniform: ..}, {file: ..}");
     if (!yml_map_of(n, "'init'", forms, r->err))
         return false;
     const YmlPair *p = &n->pairs[0];
@@ -114,14 +124,16 @@ static bool read_shape(LaunchReader *r, const YmlNode *n, Tensor *t)
     if (!yml_is_list(n, "'shape'", r->err))
         return false;
     if (n->n < 1 || n->n > 8)
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "'shape' must have 1..8 dimensions, not %u", n->n);
+        return err_set(r->err, ERR_SEMANTIC, n->loc, "'shape' must have 1..8 dimensions, not %u",
+                       n->n);
     t->rank = n->n;
     t->elems = 1;
     for (uint32_t i = 0; i < n->n; i++) {
         if (!yml_uint(n->items[i], "a dimension", 1, MAX_TENSOR_BYTES, &t->shape[i], r->err))
             return false;
         if (t->shape[i] > MAX_TENSOR_BYTES / t->elem_bytes / t->elems)
-            return err_set(r->err, ERR_SEMANTIC, n->loc, "a tensor of more than %" PRIu64 " bytes", MAX_TENSOR_BYTES);
+            return err_set(r->err, ERR_SEMANTIC, n->loc, "a tensor of more than %" PRIu64 " bytes",
+                           MAX_TENSOR_BYTES);
         t->elems *= t->shape[i];
     }
     t->bytes = t->elems * t->elem_bytes;
@@ -145,11 +157,14 @@ static bool read_tensor(LaunchReader *r, const YmlPair *p, Tensor *t)
     snprintf(what, sizeof what, "tensor '%.60s'", p->key);
     if (!is_name(p->key) || strlen(p->key) > 60)
         return err_set(r->err, ERR_SEMANTIC, p->loc,
-                       "'%.60s' cannot name a tensor (letters, digits, '_', '.'; at most 60)", p->key);
+                       "'%.60s' cannot name a tensor (letters, digits, '_', '.'; at most 60)",
+                       p->key);
     const YmlNode *dtype, *shape, *init;
     uint32_t i;
-    if (!yml_map_of(p->value, what, keys, r->err) || !yml_need(p->value, what, "dtype", &dtype, r->err) ||
-        !yml_need(p->value, what, "shape", &shape, r->err) || !yml_need(p->value, what, "init", &init, r->err) ||
+    if (!yml_map_of(p->value, what, keys, r->err) ||
+        !yml_need(p->value, what, "dtype", &dtype, r->err) ||
+        !yml_need(p->value, what, "shape", &shape, r->err) ||
+        !yml_need(p->value, what, "init", &init, r->err) ||
         !yml_choice(dtype, "'dtype'", elem_names, &i, r->err))
         return false;
     t->dtype = elem_at(i)->type;
@@ -173,19 +188,21 @@ static bool read_tensors(LaunchReader *r, const YmlNode *n)
         r->tensor_names[i] = r->l->tensors[i].name;
         total += r->l->tensors[i].bytes;
         if (total > MAX_TENSOR_BYTES)
-            return err_set(r->err, ERR_SEMANTIC, n->pairs[i].loc, "tensors of more than %" PRIu64 " bytes together",
-                           MAX_TENSOR_BYTES);
+            return err_set(r->err, ERR_SEMANTIC, n->pairs[i].loc,
+                           "tensors of more than %" PRIu64 " bytes together", MAX_TENSOR_BYTES);
     }
     return true;
 }
 
 /* [x], [x, y] or [x, y, z]; what is left out is 1. */
-static bool read_dim3(LaunchReader *r, const YmlNode *n, const char *what, const uint32_t most[3], uint32_t out[3])
+static bool read_dim3(LaunchReader *r, const YmlNode *n, const char *what, const uint32_t most[3],
+                      uint32_t out[3])
 {
     if (!yml_is_list(n, what, r->err))
         return false;
     if (n->n < 1 || n->n > 3)
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "%s must have 1..3 numbers, not %u", what, n->n);
+        return err_set(r->err, ERR_SEMANTIC, n->loc, "%s must have 1..3 numbers, not %u", what,
+                       n->n);
     for (uint32_t i = 0; i < 3; i++) {
         uint64_t v = 1;
         char axis[40];
@@ -204,24 +221,28 @@ static bool read_geometry(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
     static const uint32_t cluster_max[] = {MAX_CLUSTER, MAX_CLUSTER, MAX_CLUSTER};
     const YmlNode *grid, *block;
     const YmlPair *cluster = yml_find(n, "cluster"), *shared = yml_find(n, "shared");
-    if (!yml_need(n, "the launch", "grid", &grid, r->err) || !yml_need(n, "the launch", "block", &block, r->err) ||
-        !read_dim3(r, grid, "grid", grid_max, k->grid) || !read_dim3(r, block, "block", block_max, k->block))
+    if (!yml_need(n, "the launch", "grid", &grid, r->err) ||
+        !yml_need(n, "the launch", "block", &block, r->err) ||
+        !read_dim3(r, grid, "grid", grid_max, k->grid) ||
+        !read_dim3(r, block, "block", block_max, k->block))
         return false;
     uint32_t threads = k->block[0] * k->block[1] * k->block[2];
     if (threads > MAX_BLOCK_THREADS)
-        return err_set(r->err, ERR_SEMANTIC, block->loc, "a block of %u threads; at most %u", threads,
-                       MAX_BLOCK_THREADS);
+        return err_set(r->err, ERR_SEMANTIC, block->loc, "a block of %u threads; at most %u",
+                       threads, MAX_BLOCK_THREADS);
     for (int i = 0; i < 3; i++)
         k->cluster[i] = 1;
     if (cluster && !read_dim3(r, cluster->value, "cluster", cluster_max, k->cluster))
         return false;
     if (k->cluster[0] * k->cluster[1] * k->cluster[2] > MAX_CLUSTER)
-        return err_set(r->err, ERR_SEMANTIC, cluster->value->loc, "a cluster of %u CTAs; at most %u",
+        return err_set(r->err, ERR_SEMANTIC, cluster->value->loc,
+                       "a cluster of %u CTAs; at most %u",
                        k->cluster[0] * k->cluster[1] * k->cluster[2], MAX_CLUSTER);
     for (int i = 0; i < 3; i++)
         if (k->grid[i] % k->cluster[i])
-            return err_set(r->err, ERR_SEMANTIC, grid->loc, "grid.%c %u is not a multiple of cluster.%c %u", 'x' + i,
-                           k->grid[i], 'x' + i, k->cluster[i]);
+            return err_set(r->err, ERR_SEMANTIC, grid->loc,
+                           "grid.%c %u is not a multiple of cluster.%c %u", 'x' + i, k->grid[i],
+                           'x' + i, k->cluster[i]);
     uint64_t bytes = 0;
     if (shared && !yml_uint(shared->value, "'shared'", 0, SHARED_MAX, &bytes, r->err))
         return false;
@@ -239,10 +260,11 @@ static bool read_range(LaunchReader *r, const YmlNode *n, uint32_t n_warps, uint
     uint64_t lo, hi;
     snprintf(first, sizeof first, "%.*s", (int)(len < 23 ? len : 23), text);
     if (!yml_text_uint(first, &lo) || !yml_text_uint(dash ? dash + 1 : first, &hi) || lo > hi)
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "warps must be like 3, 0-3 or [0-3, 8], not '%.60s'", text);
+        return err_set(r->err, ERR_SEMANTIC, n->loc,
+                       "warps must be like 3, 0-3 or [0-3, 8], not '%.60s'", text);
     if (hi >= n_warps)
-        return err_set(r->err, ERR_SEMANTIC, n->loc, "warp %" PRIu64 " of a block of %u warps (0..%u)", hi, n_warps,
-                       n_warps - 1);
+        return err_set(r->err, ERR_SEMANTIC, n->loc,
+                       "warp %" PRIu64 " of a block of %u warps (0..%u)", hi, n_warps, n_warps - 1);
     for (uint64_t i = lo; i <= hi; i++)
         *warps |= (uint64_t)1 << i;
     return true;
@@ -252,7 +274,9 @@ static bool read_role(LaunchReader *r, const YmlPair *p, uint32_t n_warps, Kerne
 {
     Role role = {.name = p->key};
     if (!is_name(p->key) || strlen(p->key) > 60)
-        return err_set(r->err, ERR_SEMANTIC, p->loc, "'%.60s' cannot name a role (letters, digits, '_', '.'; at most 60)", p->key);
+        return err_set(r->err, ERR_SEMANTIC, p->loc,
+                       "'%.60s' cannot name a role (letters, digits, '_', '.'; at most 60)",
+                       p->key);
     const YmlNode *n = p->value;
     const YmlNode *const *ranges = n->kind == YML_LIST ? n->items : &p->value;
     uint32_t n_ranges = n->kind == YML_LIST ? n->n : 1;
@@ -277,7 +301,8 @@ static bool read_role(LaunchReader *r, const YmlPair *p, uint32_t n_warps, Kerne
     return true;
 }
 
-/* The warps nobody named become role "other", so that each warp has one; without `roles:` it is "all". */
+/* The warps nobody named become role "other", so that each warp has one; without `roles:` it is
+ * "all". */
 static bool read_roles(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
 {
     uint32_t n_warps = (k->block[0] * k->block[1] * k->block[2] + WARP_THREADS - 1) / WARP_THREADS;
@@ -305,8 +330,8 @@ static bool read_roles(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
 static bool read_kernel(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
 {
     *k = (KernelLaunch){.loc = n->loc};
-    const YmlPair *kernel = yml_find(n, "kernel"), *args = yml_find(n, "args"), *roles = yml_find(n, "roles"),
-                  *flops = yml_find(n, "flops");
+    const YmlPair *kernel = yml_find(n, "kernel"), *args = yml_find(n, "args"),
+                  *roles = yml_find(n, "roles"), *flops = yml_find(n, "flops");
     const YmlNode *ptx;
     if (!yml_need(n, "the launch", "ptx", &ptx, r->err) || !read_path(r, ptx, "'ptx'", &k->ptx))
         return false;
@@ -321,20 +346,22 @@ static bool read_kernel(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
     return !args || read_args(r, args->value, k);
 }
 
-/* `launches:` with the keys of a launch beside it: say where they belong, not that they are unknown. */
-static bool read_many(LaunchReader *r, const YmlNode *root, const YmlNode *list, const char *const *keys)
+/* `launches:` with the keys of a launch beside it: say where they belong, not that they are
+ * unknown. */
+static bool read_many(LaunchReader *r, const YmlNode *root, const YmlNode *list,
+                      const char *const *keys)
 {
     static const char *const top[] = {"tensors", "check", "launches", NULL};
     for (uint32_t i = 0; i < root->n; i++)
         for (const char *const *k = keys; *k; k++)
             if (strcmp(root->pairs[i].key, *k) == 0)
-                return err_set(r->err, ERR_SEMANTIC, root->pairs[i].loc, "'%s' belongs in the entries of 'launches'",
-                               *k);
+                return err_set(r->err, ERR_SEMANTIC, root->pairs[i].loc,
+                               "'%s' belongs in the entries of 'launches'", *k);
     if (!yml_map_of(root, "a launch file", top, r->err) || !yml_is_list(list, "'launches'", r->err))
         return false;
     if (list->n < 1 || list->n > MAX_LAUNCHES)
-        return err_set(r->err, ERR_SEMANTIC, list->loc, "'launches' must have 1..%u entries, not %u", MAX_LAUNCHES,
-                       list->n);
+        return err_set(r->err, ERR_SEMANTIC, list->loc,
+                       "'launches' must have 1..%u entries, not %u", MAX_LAUNCHES, list->n);
     r->l->launches = arena_new(r->a, KernelLaunch, list->n);
     for (uint32_t i = 0; i < list->n; i++) {
         if (!yml_map_of(list->items[i], "a launch", keys, r->err) ||
@@ -347,8 +374,9 @@ static bool read_many(LaunchReader *r, const YmlNode *root, const YmlNode *list,
 
 static bool read_root(LaunchReader *r, const YmlNode *root)
 {
-    static const char *const one[] = {"ptx",  "kernel", "grid",  "block", "cluster", "shared",   "tensors",
-                                      "args", "check",  "roles", "flops", "launches", NULL};
+    static const char *const one[] = {"ptx",    "kernel",   "grid", "block", "cluster",
+                                      "shared", "tensors",  "args", "check", "roles",
+                                      "flops",  "launches", NULL};
     static const char *const launch[] = {"ptx",    "kernel", "grid",  "block", "cluster",
                                          "shared", "args",   "roles", "flops", NULL};
     static const YmlNode no_tensors = {.kind = YML_MAP};
@@ -380,7 +408,8 @@ static bool read_tree(Arena *a, const char *path, const YmlNode *root, Launch **
     return read_root(&r, root);
 }
 
-bool launch_parse_text(Arena *a, const char *path, const char *text, size_t len, Launch **out, Err *err)
+bool launch_parse_text(Arena *a, const char *path, const char *text, size_t len, Launch **out,
+                       Err *err)
 {
     const YmlNode *root;
     path = arena_str(a, path, strlen(path));

@@ -80,7 +80,8 @@ static bool read_type(const char *path, const char *descr, Npy *n, Loc loc, Err 
     char *end;
     if (descr[0] == '>')
         return bad(path, loc, err, "big-endian numbers");
-    if (!strchr("<|=", descr[0]) || !isalpha((unsigned char)descr[1]) || strlen(descr) > sizeof n->code)
+    if (!strchr("<|=", descr[0]) || !isalpha((unsigned char)descr[1]) ||
+        strlen(descr) > sizeof n->code)
         return err_set(err, ERR_SYNTAX, loc, "'%s': numbers of type '%s'", path, descr);
     n->elem_bytes = (uint32_t)strtoul(descr + 2, &end, 10);
     if (*end || n->elem_bytes == 0)
@@ -148,7 +149,8 @@ bool npy_read(Npy *n, void *dst, size_t bytes, Loc loc, Err *err)
     size_t got = fread(dst, 1, bytes, n->file);
     if (got == bytes)
         return true;
-    return err_set(err, ERR_IO, loc, "the .npy file is cut: %zu bytes where %zu were to come", got, bytes);
+    return err_set(err, ERR_IO, loc, "the .npy file is cut: %zu bytes where %zu were to come", got,
+                   bytes);
 }
 
 void npy_close(Npy *n)

@@ -12,7 +12,8 @@ typedef struct Npy {
     uint32_t rank;
 } Npy;
 
-/* Opens and reads the header; `loc` is the place that names the file. Close with npy_close, also after an error. */
+/* Opens and reads the header; `loc` is the place that names the file. Close with npy_close, also
+ * after an error. */
 bool npy_open(const char *path, Loc loc, Npy *out, Err *err);
 /* The next `bytes` of data. */
 bool npy_read(Npy *n, void *dst, size_t bytes, Loc loc, Err *err);

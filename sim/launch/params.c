@@ -60,7 +60,8 @@ static bool put_arg(const Launch *l, const Arg *arg, uint8_t *dst, Err *err)
     case ARG_BYTES:
         memcpy(dst, arg->blob, arg->blob_bytes);
         for (uint32_t i = 0; i < arg->n_pointers; i++)
-            put_u64(dst + arg->pointers[i].at, l->tensors[arg->pointers[i].tensor].addr + arg->pointers[i].offset);
+            put_u64(dst + arg->pointers[i].at,
+                    l->tensors[arg->pointers[i].tensor].addr + arg->pointers[i].offset);
         return true;
     }
     return true;
@@ -71,8 +72,8 @@ bool launch_params(Arena *a, const Launch *l, const KernelLaunch *k, const Modul
 {
     (void)mem; /* asserted on only */
     if (k->n_args != f->n_params)
-        return err_set(err, ERR_SEMANTIC, k->loc, "'%s' takes %u parameters, but 'args' has %u", f->name, f->n_params,
-                       k->n_args);
+        return err_set(err, ERR_SEMANTIC, k->loc, "'%s' takes %u parameters, but 'args' has %u",
+                       f->name, f->n_params, k->n_args);
     *params = arena_alloc(a, f->param_bytes + 1);
     for (uint32_t i = 0; i < k->n_args; i++) {
         const Arg *arg = &k->args[i];
@@ -82,13 +83,16 @@ bool launch_params(Arena *a, const Launch *l, const KernelLaunch *k, const Modul
         if (bytes != v->size)
             return err_set(err, ERR_SEMANTIC, arg->loc,
                            "argument %u is %s, %u bytes, but parameter '%s' of '%s' has %llu", i,
-                           describe(l, arg, text, sizeof text), bytes, v->name, f->name, (unsigned long long)v->size);
+                           describe(l, arg, text, sizeof text), bytes, v->name, f->name,
+                           (unsigned long long)v->size);
         if (arg->kind == ARG_TENSORMAP && v->align % 64)
             return err_set(err, ERR_SEMANTIC, arg->loc,
-                           "argument %u is a tensor map, but parameter '%s' of '%s' is not aligned to 64 bytes", i,
-                           v->name, f->name);
+                           "argument %u is a tensor map, but parameter '%s' of '%s' is not aligned "
+                           "to 64 bytes",
+                           i, v->name, f->name);
         assert(v->offset + v->size <= f->param_bytes);
-        assert(arg->tensor < 0 || mem_ptr(mem, l->tensors[arg->tensor].addr, l->tensors[arg->tensor].bytes));
+        assert(arg->tensor < 0 ||
+               mem_ptr(mem, l->tensors[arg->tensor].addr, l->tensors[arg->tensor].bytes));
         if (!put_arg(l, arg, *params + v->offset, err))
             return false;
     }

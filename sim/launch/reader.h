@@ -1,4 +1,5 @@
-/* Shared by the readers of a launch file's parts: launch.c (the file, tensors, kernels, roles), args.c, checks.c. */
+/* Shared by the readers of a launch file's parts: launch.c (the file, tensors, kernels, roles),
+ * args.c, checks.c. */
 #ifndef RAO_LAUNCH_READER_H
 #define RAO_LAUNCH_READER_H
 

@@ -1,9 +1,11 @@
-/* What should come out: attention, matrix product, softmax, computed on the host from the inputs as the kernel got them.
+/* What should come out: attention, matrix product, softmax, computed on the host from the inputs as
+ * the kernel got them.
  *
- * Only rows that are compared are computed. Work is cut into items of rows; each item goes through its inputs in blocks
- * that fit a cache, packs them for gemm.h and hands finished rows to the comparison. Attention is the online form: a
- * running maximum and sum for each row, accumulators rescaled when the maximum grows. In double, except for products
- * (gemm.h) and for the probabilities that enter the second product, which are rounded to single. */
+ * Only rows that are compared are computed. Work is cut into items of rows; each item goes through
+ * its inputs in blocks that fit a cache, packs them for gemm.h and hands finished rows to the
+ * comparison. Attention is the online form: a running maximum and sum for each row, accumulators
+ * rescaled when the maximum grows. In double, except for products (gemm.h) and for the
+ * probabilities that enter the second product, which are rounded to single. */
 #include <math.h>
 #include <string.h>
 
@@ -12,11 +14,11 @@
 #include "sim/launch/par.h"
 
 enum {
-    KEYS = 256,          /* of a block of attention */
-    ITEM_BLOCKS = 4,     /* GEMM_ROWS rows each, that share one packing of K and V */
-    MATMUL_K = 512,      /* of a block of A */
-    MATMUL_ITEM = 10,    /* blocks of GEMM_ROWS rows that share one packing of B */
-    SOFTMAX_ITEM = 64,   /* rows */
+    KEYS = 256,        /* of a block of attention */
+    ITEM_BLOCKS = 4,   /* GEMM_ROWS rows each, that share one packing of K and V */
+    MATMUL_K = 512,    /* of a block of A */
+    MATMUL_ITEM = 10,  /* blocks of GEMM_ROWS rows that share one packing of B */
+    SOFTMAX_ITEM = 64, /* rows */
 };
 
 static uint64_t round_up(uint64_t n, uint64_t to)
@@ -35,7 +37,8 @@ typedef struct RowItem {
 } RowItem;
 
 /* Cuts the list into items of at most `most` rows whose row / group is the same. */
-static RowItem *cut_rows(Arena *a, const Compare *c, uint64_t group, uint64_t most, uint64_t *n_items)
+static RowItem *cut_rows(Arena *a, const Compare *c, uint64_t group, uint64_t most,
+                         uint64_t *n_items)
 {
     RowItem *items = NULL;
     for (int pass = 0; pass < 2; pass++) { /* count, then fill */
@@ -61,8 +64,10 @@ static const void *row_at(const Elem *e, const uint8_t *data, uint64_t row, uint
     return data + row * cols * e->bytes;
 }
 
-/* Rows [first, first + n) of a matrix become columns of panels: the transpose. Panels are filled up with zeros. */
-static void pack_transposed(const RefJob *j, int in, uint64_t first, uint64_t n, uint64_t cols, float *row, float *out)
+/* Rows [first, first + n) of a matrix become columns of panels: the transpose. Panels are filled up
+ * with zeros. */
+static void pack_transposed(const RefJob *j, int in, uint64_t first, uint64_t n, uint64_t cols,
+                            float *row, float *out)
 {
     const Elem *e = elem_of(j->in[in]->dtype);
     for (uint64_t i = 0; i < round_up(n, GEMM_COLS); i++) {
@@ -83,11 +88,11 @@ typedef struct Attention {
 } Attention;
 
 typedef struct AttentionScratch {
-    float *q;      /* [ITEM_BLOCKS * GEMM_ROWS][d] */
-    float *k, *v;  /* panels of one block of keys */
-    float *p;      /* [GEMM_ROWS][KEYS] */
-    double *s;     /* the same in double */
-    double *o;     /* [ITEM_BLOCKS * GEMM_ROWS][dv_pad] */
+    float *q;     /* [ITEM_BLOCKS * GEMM_ROWS][d] */
+    float *k, *v; /* panels of one block of keys */
+    float *p;     /* [GEMM_ROWS][KEYS] */
+    double *s;    /* the same in double */
+    double *o;    /* [ITEM_BLOCKS * GEMM_ROWS][dv_pad] */
     double *max, *sum;
     uint64_t *limit; /* keys that a row sees */
     float *row;
@@ -99,8 +104,8 @@ static void alloc_attention(Arena *a, const Attention *t, AttentionScratch *s)
     s->q = arena_new(a, float, rows * t->d);
     s->k = arena_new(a, float, KEYS * t->d);
     s->v = arena_new(a, float, KEYS * t->dv_pad);
-    s->p = arena_new(a, float, GEMM_ROWS * KEYS);
-    s->s = arena_new(a, double, GEMM_ROWS * KEYS);
+    s->p = arena_new(a, float, GEMM_ROWS *KEYS);
+    s->s = arena_new(a, double, GEMM_ROWS *KEYS);
     s->o = arena_new(a, double, rows * t->dv_pad);
     s->max = arena_new(a, double, rows);
     s->sum = arena_new(a, double, rows);
@@ -108,7 +113,8 @@ static void alloc_attention(Arena *a, const Attention *t, AttentionScratch *s)
     s->row = arena_new(a, float, t->d + t->dv_pad);
 }
 
-/* Keys a row sees. Causal is aligned at the bottom right: the last query sees all keys (FlashAttention 2.1 and later). */
+/* Keys a row sees. Causal is aligned at the bottom right: the last query sees all keys
+ * (FlashAttention 2.1 and later). */
 static uint64_t row_limit(const Attention *t, uint64_t row)
 {
     uint64_t i = row % t->sq;
@@ -118,7 +124,8 @@ static uint64_t row_limit(const Attention *t, uint64_t row)
 }
 
 /* Scores to probabilities of one row, and what the new maximum does to sums so far. */
-static void softmax_step(const Attention *t, AttentionScratch *s, uint64_t row, double *x, float *p, uint64_t n)
+static void softmax_step(const Attention *t, AttentionScratch *s, uint64_t row, double *x, float *p,
+                         uint64_t n)
 {
     double scale = t->job->check->scale, most = s->max[row], sum = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -143,7 +150,8 @@ static void softmax_step(const Attention *t, AttentionScratch *s, uint64_t row, 
 }
 
 /* One block of rows against one block of keys. */
-static void attend(const Attention *t, AttentionScratch *s, uint64_t block, uint64_t rows, uint64_t key, uint64_t keys)
+static void attend(const Attention *t, AttentionScratch *s, uint64_t block, uint64_t rows,
+                   uint64_t key, uint64_t keys)
 {
     uint64_t first = block * GEMM_ROWS, most = 0;
     for (uint64_t i = 0; i < rows; i++)
@@ -162,12 +170,13 @@ static void attend(const Attention *t, AttentionScratch *s, uint64_t block, uint
             memset(s->p + i * KEYS, 0, KEYS * sizeof *s->p);
     }
     if (t->dv)
-        t->fns->gemm(&(Gemm){s->p, s->v, s->o + first * t->dv_pad, KEYS, t->dv_pad, KEYS * GEMM_COLS, keys,
-                             t->dv_pad / GEMM_COLS});
+        t->fns->gemm(&(Gemm){s->p, s->v, s->o + first * t->dv_pad, KEYS, t->dv_pad,
+                             KEYS * GEMM_COLS, keys, t->dv_pad / GEMM_COLS});
 }
 
 /* Keys [key, key + keys) of a head: K transposed, V in panels of its columns. */
-static void pack_keys(const Attention *t, AttentionScratch *s, uint64_t head, uint64_t key, uint64_t keys)
+static void pack_keys(const Attention *t, AttentionScratch *s, uint64_t head, uint64_t key,
+                      uint64_t keys)
 {
     const RefJob *j = t->job;
     pack_transposed(j, 1, head * t->sk + key, keys, t->d, s->row, s->k);
@@ -214,7 +223,8 @@ static void attention_item(void *ctx, uint32_t thread, uint64_t index)
         uint64_t keys = t->sk - key < KEYS ? t->sk - key : KEYS;
         pack_keys(t, s, rows[0] / t->sq / t->group, key, keys);
         for (uint64_t b = 0; b * GEMM_ROWS < n; b++)
-            attend(t, s, b, n - b * GEMM_ROWS < GEMM_ROWS ? n - b * GEMM_ROWS : GEMM_ROWS, key, keys);
+            attend(t, s, b, n - b * GEMM_ROWS < GEMM_ROWS ? n - b * GEMM_ROWS : GEMM_ROWS, key,
+                   keys);
     }
     finish_rows(t, s, item);
 }
@@ -246,9 +256,9 @@ typedef struct Matmul {
 } Matmul;
 
 typedef struct MatmulScratch {
-    float *a;   /* [GEMM_ROWS][MATMUL_K] */
-    float *b;   /* panels of COMPARE_COLS columns, all of k */
-    double *c;  /* [GEMM_ROWS][COMPARE_COLS] */
+    float *a;  /* [GEMM_ROWS][MATMUL_K] */
+    float *b;  /* panels of COMPARE_COLS columns, all of k */
+    double *c; /* [GEMM_ROWS][COMPARE_COLS] */
     float *row;
 } MatmulScratch;
 
@@ -267,7 +277,8 @@ static void pack_b(const Matmul *t, MatmulScratch *s, uint64_t row, uint64_t col
         const uint8_t *src = row_at(e, j->data[1], batch * t->k + k, t->n);
         elem_to_float(e, src + col * e->bytes, n, s->row);
         for (uint64_t c = 0; c < n; c += GEMM_COLS)
-            memcpy(s->b + (c / GEMM_COLS * t->k + k) * GEMM_COLS, s->row + c, GEMM_COLS * sizeof *s->b);
+            memcpy(s->b + (c / GEMM_COLS * t->k + k) * GEMM_COLS, s->row + c,
+                   GEMM_COLS * sizeof *s->b);
     }
 }
 
@@ -283,8 +294,8 @@ static void matmul_block(const Matmul *t, MatmulScratch *s, RowItem rows, uint64
             const uint8_t *src = row_at(e, j->data[0], j->cmp->rows[i], t->k);
             elem_to_float(e, src + k * e->bytes, depth, s->a + (i - rows.first) * MATMUL_K);
         }
-        t->fns->gemm(&(Gemm){s->a, s->b + k * GEMM_COLS, s->c, MATMUL_K, COMPARE_COLS, t->k * GEMM_COLS, depth,
-                             round_up(n, GEMM_COLS) / GEMM_COLS});
+        t->fns->gemm(&(Gemm){s->a, s->b + k * GEMM_COLS, s->c, MATMUL_K, COMPARE_COLS,
+                             t->k * GEMM_COLS, depth, round_up(n, GEMM_COLS) / GEMM_COLS});
     }
     for (uint64_t i = rows.first; i < rows.end; i++)
         compare_piece(j->cmp, i, col, n, s->c + (i - rows.first) * COMPARE_COLS);
@@ -297,7 +308,8 @@ static void matmul_item(void *ctx, uint32_t thread, uint64_t index)
     const Compare *cmp = t->job->cmp;
     MatmulScratch *s = &t->scratch[thread];
     RowItem item = t->items[index % t->n_items];
-    uint64_t col = index / t->n_items * COMPARE_COLS, n = t->n - col < COMPARE_COLS ? t->n - col : COMPARE_COLS;
+    uint64_t col = index / t->n_items * COMPARE_COLS,
+             n = t->n - col < COMPARE_COLS ? t->n - col : COMPARE_COLS;
     bool packed = false;
     for (uint64_t i = item.first; i < item.end; i += GEMM_ROWS) {
         RowItem rows = {i, i + GEMM_ROWS < item.end ? i + GEMM_ROWS : item.end};
@@ -323,9 +335,9 @@ static void run_matmul(Arena *a, const RefJob *j)
     t.scratch = arena_new(a, MatmulScratch, j->threads);
     for (uint32_t i = 0; i < j->threads; i++) {
         MatmulScratch *s = &t.scratch[i];
-        s->a = arena_new(a, float, GEMM_ROWS * MATMUL_K);
-        s->b = arena_new(a, float, t.k * COMPARE_COLS);
-        s->c = arena_new(a, double, GEMM_ROWS * COMPARE_COLS);
+        s->a = arena_new(a, float, GEMM_ROWS *MATMUL_K);
+        s->b = arena_new(a, float, t.k *COMPARE_COLS);
+        s->c = arena_new(a, double, GEMM_ROWS *COMPARE_COLS);
         s->row = arena_new(a, float, t.k > COMPARE_COLS ? t.k : COMPARE_COLS);
     }
     par_for(j->threads, t.n_items * j->cmp->pieces, matmul_item, &t);

@@ -92,7 +92,10 @@ static void add_member(Fuser *f, uint32_t inner, uint32_t host)
 /* The inner instruction is gone: what was fused into it belongs to the new one. */
 static void absorb(Fuser *f, uint32_t inner, uint32_t host)
 {
-    f->ir->insns[inner].flags |= IF_DEAD;
+    IrInsn *in = &f->ir->insns[inner];
+    in->flags |= IF_DEAD;
+    f->n_alu -= tclass_unit[in->tclass] == U_ALU;
+    f->n_fma -= tclass_unit[in->tclass] == U_FMA;
     for (uint32_t m = f->first_member[inner]; m;) {
         uint32_t next = f->next_member[m - 1];
         add_member(f, m - 1, host);

@@ -32,7 +32,8 @@ uint32_t ir_opds(Ir *ir, uint32_t n)
     uint32_t at = ir->n_opds;
     ir->opds = grow(ir->a, ir->opds, &ir->cap_opds, at + n, sizeof *ir->opds);
     ir->n_opds += n;
-    memset(ir->opds + at, 0, n * sizeof *ir->opds);
+    for (uint32_t k = 0; k < n; k++)
+        ir->opds[at + k] = (IrOpd){0};
     return at;
 }
 

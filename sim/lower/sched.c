@@ -37,12 +37,12 @@ typedef struct Sched {
     uint32_t n_nodes;
     Edge *edge;
     uint32_t n_edges, cap_edges;
-    /* per value, valid in this block only (stamp == block + 1) */
+    uint32_t stamp_now; /* per value, valid if its stamp is this: */
     uint32_t *stamp, *writer, *reader, *uses; /* reader: head of a list of reads since the last write */
     uint32_t *read_next, *read_node, n_reads, cap_reads;
     IrInsn *tmp;
     uint32_t block;
-    uint32_t alive, limit;
+    uint32_t alive, limit, peak; /* registers */
 } Sched;
 
 /* ---- Latencies ---- */
@@ -96,9 +96,9 @@ static void add_edge(Sched *s, uint32_t from, uint32_t to, uint32_t latency)
 
 static void touch(Sched *s, Cell v)
 {
-    if (s->stamp[v] == s->block + 1)
+    if (s->stamp[v] == s->stamp_now)
         return;
-    s->stamp[v] = s->block + 1;
+    s->stamp[v] = s->stamp_now;
     s->writer[v] = s->reader[v] = NO_NODE;
     s->uses[v] = 0;
 }
@@ -231,6 +231,12 @@ static int32_t pressure_of(Sched *s, const Node *n, bool commit)
     return delta;
 }
 
+static void advance(Sched *s, const Node *n)
+{
+    s->alive = (uint32_t)((int32_t)s->alive + pressure_of(s, n, true));
+    s->peak = s->alive > s->peak ? s->alive : s->peak;
+}
+
 /* ---- The list ---- */
 
 typedef struct Avail {
@@ -277,13 +283,14 @@ static uint32_t pick_fast(const Sched *s, const Avail *a)
     return best;
 }
 
+/* The node that frees most; if none frees any, the first in PTX order. */
 static uint32_t pick_small(Sched *s, const Avail *a)
 {
-    uint32_t best = NO_NODE, seen = 0;
+    uint32_t best = a->head, seen = 0;
     int32_t best_delta = 0;
     for (uint32_t n = a->head; n != NO_NODE && seen < WINDOW; n = s->node[n].next, seen++) {
         int32_t delta = pressure_of(s, &s->node[n], false);
-        if (best == NO_NODE || delta < best_delta) {
+        if (delta < best_delta) {
             best = n;
             best_delta = delta;
         }
@@ -304,7 +311,7 @@ static uint32_t run_list(Sched *s, IrInsn *out)
             n = pick_small(s, &a);
         Node *node = &s->node[n];
         take(s, &a, n);
-        s->alive = (uint32_t)((int32_t)s->alive + pressure_of(s, node, true));
+        advance(s, node);
         uint32_t start = start_of(&a, node);
         const IrInsn *lead = &s->ir->insns[node->first + node->n - 1];
         bool has_op = lead->tclass != TC_NONE;
@@ -338,6 +345,25 @@ static uint32_t live_into(const Sched *s, uint32_t b)
     return n;
 }
 
+/* The graph of [first, end) and the counts of uses and of values alive at its start. */
+static void prepare(Sched *s, const Block *blk, uint32_t end, uint32_t alive)
+{
+    Ir *ir = s->ir;
+    s->stamp_now++;
+    build_graph(s, blk, end);
+    s->alive = s->peak = alive;
+    if (end == blk->first + blk->n || ir->insns[end].flags & IF_DEAD)
+        return;
+    const IrInsn *br = &ir->insns[end]; /* what the branch reads stays alive to the end */
+    for (uint32_t k = 0; k < br->n_src; k++) {
+        Cell c = ir->cells[br->src + k];
+        if (cell_is_val(c)) {
+            touch(s, c);
+            s->uses[c]++;
+        }
+    }
+}
+
 static void schedule_block(Sched *s, uint32_t b)
 {
     Ir *ir = s->ir;
@@ -354,20 +380,19 @@ static void schedule_block(Sched *s, uint32_t b)
     if (end - blk->first < 2)
         return;
     s->block = b;
-    build_graph(s, blk, end);
-    if (end < w) { /* what the branch reads stays alive to the end */
-        const IrInsn *br = &ir->insns[end];
-        for (uint32_t k = 0; k < br->n_src; k++)
-            if (cell_is_val(ir->cells[br->src + k])) {
-                touch(s, ir->cells[br->src + k]);
-                s->uses[ir->cells[br->src + k]]++;
-            }
-    }
-    find_heights(s);
-    s->alive = live_into(s, b);
     s->limit = blk->max_regs > RESERVE ? blk->max_regs - RESERVE : blk->max_regs;
-    uint32_t n = run_list(s, s->tmp);
+    uint32_t into = live_into(s, b);
+    prepare(s, blk, end, into);
+    find_heights(s);
+    uint32_t n = run_list(s, s->tmp), peak = s->peak;
     assert(n == end - blk->first);
+    if (peak > blk->max_regs) { /* too many either way: then not more than in PTX order */
+        prepare(s, blk, end, into);
+        for (uint32_t k = 0; k < s->n_nodes; k++)
+            advance(s, &s->node[k]);
+        if (s->peak <= peak)
+            return;
+    }
     memcpy(ir->insns + blk->first, s->tmp, n * sizeof *s->tmp);
 }
 

@@ -1,7 +1,8 @@
-/* Reads models/NAME.yaml: nested maps whose leaves are {value, status, source}, one for each row of model.def.
+/* Reads models/NAME.yaml: nested maps whose leaves are {value, status, source}, one for each row of
+ * model.def.
  *
- * A file with `base: NAME` is the base with some leaves replaced, so the base is read first, into the same Model. What
- * is complete is judged at the end, once. */
+ * A file with `base: NAME` is the base with some leaves replaced, so the base is read first, into
+ * the same Model. What is complete is judged at the end, once. */
 #include "sim/model/model.h"
 
 #include <assert.h>
@@ -15,7 +16,7 @@
 
 #define MAX_BASES 8u
 #define MAX_DIRS 16u
-#define MAX_NAMES 64u  /* models listed in a message, words offered in one */
+#define MAX_NAMES 64u /* models listed in a message, words offered in one */
 #define MAX_KEY 256u
 #define N_NEAREST 3u
 
@@ -68,8 +69,8 @@ static bool in_range(uint32_t id, double v)
 static bool range_error(uint32_t id, const char *text, Loc loc, Err *err)
 {
     const ParamInfo *p = &param_info[id];
-    return err_set(err, ERR_SEMANTIC, loc, "'%s' must be %.10g..%.10g %s, not '%.60s'", p->key, p->min, p->max,
-                   p->unit, text);
+    return err_set(err, ERR_SEMANTIC, loc, "'%s' must be %.10g..%.10g %s, not '%.60s'", p->key,
+                   p->min, p->max, p->unit, text);
 }
 
 static bool read_leaf(Loader *l, uint32_t id, const YmlNode *n)
@@ -81,7 +82,8 @@ static bool read_leaf(Loader *l, uint32_t id, const YmlNode *n)
     snprintf(what, sizeof what, "'%s'", param_info[id].key);
     const YmlNode *value, *status, *source;
     if (!yml_map_of(n, what, keys, l->err) || !yml_need(n, what, "value", &value, l->err) ||
-        !yml_need(n, what, "status", &status, l->err) || !yml_need(n, what, "source", &source, l->err))
+        !yml_need(n, what, "status", &status, l->err) ||
+        !yml_need(n, what, "source", &source, l->err))
         return false;
 
     double v;
@@ -134,8 +136,8 @@ static bool unknown_key(Loader *l, const char *prefix, const YmlPair *p)
     next_words(l, prefix, words);
     char hint[512];
     yml_suggest(hint, sizeof hint, p->key, words);
-    return err_set(l->err, ERR_SEMANTIC, p->loc, "unknown key '%s%s%.60s'%s", prefix, prefix[0] ? "." : "", p->key,
-                   hint);
+    return err_set(l->err, ERR_SEMANTIC, p->loc, "unknown key '%s%s%.60s'%s", prefix,
+                   prefix[0] ? "." : "", p->key, hint);
 }
 
 static bool is_section(const char *path)
@@ -192,7 +194,8 @@ static int by_text(const void *x, const void *y)
 }
 
 /* All NAME.yaml in the folders, sorted, ended by NULL. */
-static void list_models(Arena *a, const char *const *dirs, uint32_t n_dirs, const char *names[MAX_NAMES + 1])
+static void list_models(Arena *a, const char *const *dirs, uint32_t n_dirs,
+                        const char *names[MAX_NAMES + 1])
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < n_dirs; i++) {
@@ -215,7 +218,8 @@ static void list_models(Arena *a, const char *const *dirs, uint32_t n_dirs, cons
 }
 
 /* beside: a folder that is looked in first, or NULL. */
-static bool find_model(Arena *a, const char *name, const char *beside, Loc loc, const char **path, Err *err)
+static bool find_model(Arena *a, const char *name, const char *beside, Loc loc, const char **path,
+                       Err *err)
 {
     size_t len = strlen(name);
     if (strchr(name, '/') || (len > 5 && strcmp(name + len - 5, ".yaml") == 0)) {
@@ -243,8 +247,9 @@ static bool find_model(Arena *a, const char *name, const char *beside, Loc loc, 
 static bool is_target(const char *text)
 {
     size_t digits = strncmp(text, "sm_", 3) == 0 ? strspn(text + 3, "0123456789") : 0;
-    return digits >= 2 && (strcmp(text + 3 + digits, "") == 0 || strcmp(text + 3 + digits, "a") == 0 ||
-                           strcmp(text + 3 + digits, "f") == 0);
+    return digits >= 2 &&
+           (strcmp(text + 3 + digits, "") == 0 || strcmp(text + 3 + digits, "a") == 0 ||
+            strcmp(text + 3 + digits, "f") == 0);
 }
 
 static bool read_file(Loader *l, const char *path, const YmlNode *root);
@@ -259,9 +264,11 @@ static bool read_base(Loader *l, const char *path, const YmlNode *base)
         return false;
     for (uint32_t i = 0; i < l->n_chain; i++)
         if (strcmp(l->chain[i], base_path) == 0)
-            return err_set(l->err, ERR_SEMANTIC, base->loc, "base '%s' is this model itself, or varies it", name);
+            return err_set(l->err, ERR_SEMANTIC, base->loc,
+                           "base '%s' is this model itself, or varies it", name);
     if (l->n_chain == MAX_BASES)
-        return err_set(l->err, ERR_SEMANTIC, base->loc, "more than %u models, each the base of the next", MAX_BASES);
+        return err_set(l->err, ERR_SEMANTIC, base->loc,
+                       "more than %u models, each the base of the next", MAX_BASES);
     const YmlNode *root;
     return yml_load(l->a, base_path, &root, l->err) && read_file(l, base_path, root);
 }
@@ -271,18 +278,19 @@ static bool read_file(Loader *l, const char *path, const YmlNode *root)
     l->chain[l->n_chain++] = path;
     if (!yml_is_map(root, "a model file", l->err))
         return false;
-    const YmlPair *base = yml_find(root, "base"), *target = yml_find(root, "target"), *name = yml_find(root, "name"),
-                  *description = yml_find(root, "description");
+    const YmlPair *base = yml_find(root, "base"), *target = yml_find(root, "target"),
+                  *name = yml_find(root, "name"), *description = yml_find(root, "description");
     if (base && !read_base(l, path, base->value))
         return false;
     if (target && !yml_word(target->value, "'target'", &l->m->target, l->err))
         return false;
     if (target && !is_target(l->m->target))
-        return err_set(l->err, ERR_SEMANTIC, target->value->loc, "'target' must be like sm_100a, not '%.60s'",
-                       l->m->target);
+        return err_set(l->err, ERR_SEMANTIC, target->value->loc,
+                       "'target' must be like sm_100a, not '%.60s'", l->m->target);
     const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path, *text;
     size_t len = strlen(file);
-    l->m->name = arena_str(l->a, file, len > 5 && strcmp(file + len - 5, ".yaml") == 0 ? len - 5 : len);
+    l->m->name =
+        arena_str(l->a, file, len > 5 && strcmp(file + len - 5, ".yaml") == 0 ? len - 5 : len);
     if (name && !yml_word(name->value, "'name'", &l->m->name, l->err))
         return false;
     if (description && !yml_word(description->value, "'description'", &text, l->err))
@@ -301,7 +309,8 @@ static bool check_complete(const Loader *l, const char *path)
     }
     Loc loc = {path, 0, 0};
     if (!l->m->target)
-        return err_set(l->err, ERR_SEMANTIC, loc, "missing 'target' (the PTX target it runs, like sm_100a)");
+        return err_set(l->err, ERR_SEMANTIC, loc,
+                       "missing 'target' (the PTX target it runs, like sm_100a)");
     if (!missing)
         return true;
     const ParamInfo *p = &param_info[first];
@@ -321,7 +330,8 @@ static bool read_root(Arena *a, const char *path, const YmlNode *root, Model *ou
     return true;
 }
 
-bool model_parse_text(Arena *a, const char *path, const char *text, size_t len, Model *out, Err *err)
+bool model_parse_text(Arena *a, const char *path, const char *text, size_t len, Model *out,
+                      Err *err)
 {
     const YmlNode *root;
     path = arena_str(a, path, strlen(path));
@@ -370,7 +380,8 @@ static bool no_such_key(const char *word, Err *err)
 static bool is_suffix(const char *word, const char *key)
 {
     size_t n = strlen(word), k = strlen(key);
-    return n == k ? strcmp(word, key) == 0 : n > 0 && n < k && key[k - n - 1] == '.' && strcmp(word, key + k - n) == 0;
+    return n == k ? strcmp(word, key) == 0
+                  : n > 0 && n < k && key[k - n - 1] == '.' && strcmp(word, key + k - n) == 0;
 }
 
 static bool find_key(const char *word, uint32_t *id, Err *err)

@@ -1,4 +1,5 @@
-/* Events of libyaml become a tree; see yaml.h. The tree is built by recursion, which MAX_DEPTH bounds. */
+/* Events of libyaml become a tree; see yaml.h. The tree is built by recursion, which MAX_DEPTH
+ * bounds. */
 #include "sim/model/yaml.h"
 
 #include <ctype.h>
@@ -42,7 +43,8 @@ static bool next_event(Reader *r, yaml_event_t *e)
         loc = (Loc){r->path, 0, 0};
     err_set(r->err, ERR_SYNTAX, loc, "not YAML: %s", problem);
     if (r->yaml.context && r->yaml.context_mark.line + 1 < loc.line)
-        err_append(r->err, " (%s that began on line %zu)", r->yaml.context, r->yaml.context_mark.line + 1);
+        err_append(r->err, " (%s that began on line %zu)", r->yaml.context,
+                   r->yaml.context_mark.line + 1);
     return false;
 }
 
@@ -88,7 +90,8 @@ static int by_key(const void *x, const void *y)
     return c ? c : (*p > *q) - (*p < *q);
 }
 
-/* Sorts pointers rather than comparing all pairs: a hostile file may have a hundred thousand keys. */
+/* Sorts pointers rather than comparing all pairs: a hostile file may have a hundred thousand keys.
+ */
 static bool no_key_twice(Reader *r, const YmlNode *n)
 {
     const YmlPair **sorted = arena_new(r->a, const YmlPair *, n->n + 1);
@@ -104,7 +107,8 @@ static bool no_key_twice(Reader *r, const YmlNode *n)
     }
     if (!again)
         return true;
-    return err_set(r->err, ERR_SYNTAX, again->loc, "'%s' was already set on line %u", again->key, first->loc.line);
+    return err_set(r->err, ERR_SYNTAX, again->loc, "'%s' was already set on line %u", again->key,
+                   first->loc.line);
 }
 
 static bool read_map(Reader *r, YmlNode *n)
@@ -134,9 +138,11 @@ static bool read_map(Reader *r, YmlNode *n)
 static bool refuse(Reader *r, Loc loc, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
     if (anchor)
-        return err_set(r->err, ERR_SYNTAX, loc, "anchors are not allowed here: '&%s'", (const char *)anchor);
+        return err_set(r->err, ERR_SYNTAX, loc, "anchors are not allowed here: '&%s'",
+                       (const char *)anchor);
     if (tag)
-        return err_set(r->err, ERR_SYNTAX, loc, "tags are not allowed here: '%s'", (const char *)tag);
+        return err_set(r->err, ERR_SYNTAX, loc, "tags are not allowed here: '%s'",
+                       (const char *)tag);
     return true;
 }
 
@@ -201,7 +207,8 @@ static bool read_document(Reader *r, YmlNode **out)
            expect_event(r, YAML_STREAM_END_EVENT, "a second document in the file");
 }
 
-bool yml_parse(Arena *a, const char *path, const char *text, size_t len, const YmlNode **out, Err *err)
+bool yml_parse(Arena *a, const char *path, const char *text, size_t len, const YmlNode **out,
+               Err *err)
 {
     Reader r = {.a = a, .path = arena_str(a, path, strlen(path)), .err = err};
     if (len > MAX_BYTES)
@@ -267,7 +274,8 @@ static const char *describe(const YmlNode *n)
 static bool wrong_kind(const YmlNode *n, const char *what, const char *want, Err *err)
 {
     const char *quote = n->kind == YML_SCALAR && n->text[0] ? "'" : "";
-    return err_set(err, ERR_SEMANTIC, n->loc, "%s must be %s, not %s%.60s%s", what, want, quote, describe(n), quote);
+    return err_set(err, ERR_SEMANTIC, n->loc, "%s must be %s, not %s%.60s%s", what, want, quote,
+                   describe(n), quote);
 }
 
 bool yml_is_map(const YmlNode *n, const char *what, Err *err)
@@ -293,7 +301,8 @@ bool yml_map_of(const YmlNode *n, const char *what, const char *const *keys, Err
             continue;
         char hint[512];
         yml_suggest(hint, sizeof hint, p->key, keys);
-        return err_set(err, ERR_SEMANTIC, p->loc, "unknown key '%.60s' in %s%s", p->key, what, hint);
+        return err_set(err, ERR_SEMANTIC, p->loc, "unknown key '%.60s' in %s%s", p->key, what,
+                       hint);
     }
     return true;
 }
@@ -384,7 +393,8 @@ bool yml_number(const YmlNode *n, const char *what, double *out, Err *err)
     return wrong_kind(n, what, "a number", err);
 }
 
-bool yml_choice(const YmlNode *n, const char *what, const char *const *words, uint32_t *out, Err *err)
+bool yml_choice(const YmlNode *n, const char *what, const char *const *words, uint32_t *out,
+                Err *err)
 {
     const char *word = "";
     if (!yml_word(n, what, &word, err))

@@ -205,10 +205,19 @@ static void issue(Sm *sm, uint32_t sub, uint32_t place, Cycle now)
     sm->issue_cycles += o->slots;
     sp->port = w->after;
     sp->greedy = (uint8_t)place;
-    if (w->left > 0)
+    if (w->left > 0) {
         issue_plain(sm, w, o, pipe, now);
-    else
+        if (w->left > 0) { /* the common case: nothing can have happened to this warp but its own result */
+            o = &s->ops[w->op];
+            Cycle at = max_u64(max_u64(w->after, w->ctrl), operands_ready(s, w, o, &w->opnd));
+            sp->ready[place] = at;
+            sp->pipe[place] = (uint8_t)pipe_index(o->pipe, sub);
+            sp->next = min_u64(sp->next, at);
+            return;
+        }
+    } else {
         issue_dyn(sm, slot, now);
+    }
     if (w->state == WS_PARKED)
         sp->ready[place] = CYCLE_NEVER;
     else if (w->state == WS_RUN && w->op != OP_NONE)

@@ -57,7 +57,8 @@ static void rep_next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
     StreamPos *p = &r->slots[slot]->pos[warp];
     Op ops[OP_BURST];
     uint32_t n;
-    while (stream_event(p, r->trace->code.n_ops, run, ops, &n) == EV_YIELD) {
+    *run = (OpRun){0, 0, OP_NONE};
+    while (p->c.at < p->c.end && stream_event(p, r->trace->code.n_ops, run, ops, &n) == EV_YIELD) {
     }
 }
 
