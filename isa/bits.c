@@ -39,8 +39,9 @@ bool bits_unpack(BitsLayout layout, const uint64_t *words, void *fields, Err *er
     for (uint32_t w = 0; w < info->n_words; w++) {
         uint64_t stray = words[w] & bits_unclaimed(layout, w);
         if (stray)
-            return err_set(err, ERR_FAULT, (Loc){0}, "%s: bits 0x%llx of word %u must be zero (word 0x%llx)",
-                           info->meaning, (unsigned long long)stray, w, (unsigned long long)words[w]);
+            return err_set(err, ERR_FAULT, (Loc){0},
+                           "%s: bits 0x%llx of word %u must be zero (word 0x%llx)", info->meaning,
+                           (unsigned long long)stray, w, (unsigned long long)words[w]);
     }
     for (uint32_t i = 0; i < info->n_fields; i++) {
         const BitsField *f = &info->field[i];
@@ -59,8 +60,8 @@ bool bits_pack(BitsLayout layout, const void *fields, uint64_t *words, Err *err)
         uint64_t v;
         memcpy(&v, (const char *)fields + i * sizeof v, sizeof v);
         if (v & ~BITS_MASK(f->bits))
-            return err_set(err, ERR_SEMANTIC, (Loc){0}, "%s: %s = %llu does not fit %u bits", info->meaning, f->name,
-                           (unsigned long long)v, f->bits);
+            return err_set(err, ERR_SEMANTIC, (Loc){0}, "%s: %s = %llu does not fit %u bits",
+                           info->meaning, f->name, (unsigned long long)v, f->bits);
         words[f->word] |= v << f->lo;
     }
     return true;
@@ -77,6 +78,7 @@ void bits_print(FILE *out, BitsLayout layout, const uint64_t *words)
     }
     for (uint32_t w = 0; w < info->n_words; w++)
         if (words[w] & bits_unclaimed(layout, w))
-            fprintf(out, " unclaimed[%u]=0x%llx", w, (unsigned long long)(words[w] & bits_unclaimed(layout, w)));
+            fprintf(out, " unclaimed[%u]=0x%llx", w,
+                    (unsigned long long)(words[w] & bits_unclaimed(layout, w)));
     putc('\n', out);
 }

@@ -1,4 +1,5 @@
-/* Descriptors and other words with fields, generated from bits.def. For each layout x of a struct X:
+/* Descriptors and other words with fields, generated from bits.def. For each layout x of a struct
+ * X:
  *
  *   typedef struct X { uint64_t field...; } X;
  *   uint64_t x_FIELD(const uint64_t *words)              one field
@@ -24,7 +25,9 @@ typedef enum BitsLayout {
 
 #define LAYOUT(id, Struct, words, meaning) typedef struct Struct {
 #define FIELD(id, name, word, lo, bits, meaning) uint64_t name;
-#define LAYOUT_END(id, Struct) } Struct;
+#define LAYOUT_END(id, Struct)                                                                     \
+    }                                                                                              \
+    Struct;
 #include "isa/bits.def"
 #undef LAYOUT
 #undef FIELD
@@ -99,15 +102,35 @@ void bits_print(FILE *out, BitsLayout layout, const uint64_t *words);
 
 enum { MBAR_TX_BIAS = 1 << 20 };
 enum { IDESC_D_F16, IDESC_D_F32, IDESC_D_S32 };
-enum { SDESC_SWIZZLE_NONE = 0, SDESC_SWIZZLE_128B_ATOM_32B = 1, SDESC_SWIZZLE_128B = 2, SDESC_SWIZZLE_64B = 4,
-       SDESC_SWIZZLE_32B = 6 };
+enum {
+    SDESC_SWIZZLE_NONE = 0,
+    SDESC_SWIZZLE_128B_ATOM_32B = 1,
+    SDESC_SWIZZLE_128B = 2,
+    SDESC_SWIZZLE_64B = 4,
+    SDESC_SWIZZLE_32B = 6
+};
 enum { WDESC_SWIZZLE_NONE, WDESC_SWIZZLE_128B, WDESC_SWIZZLE_64B, WDESC_SWIZZLE_32B };
 
 /* ---- Tensor maps ---- */
 
 typedef enum TmapType { /* as tensormap.replace numbers them */
-    TMAP_U8, TMAP_U16, TMAP_U32, TMAP_S32, TMAP_U64, TMAP_S64, TMAP_F16, TMAP_F32, TMAP_F32_FTZ, TMAP_F64, TMAP_BF16,
-    TMAP_TF32, TMAP_TF32_FTZ, TMAP_B4X16, TMAP_B4X16_P64, TMAP_B6X16_P32, TMAP_TYPES
+                        TMAP_U8,
+                        TMAP_U16,
+                        TMAP_U32,
+                        TMAP_S32,
+                        TMAP_U64,
+                        TMAP_S64,
+                        TMAP_F16,
+                        TMAP_F32,
+                        TMAP_F32_FTZ,
+                        TMAP_F64,
+                        TMAP_BF16,
+                        TMAP_TF32,
+                        TMAP_TF32_FTZ,
+                        TMAP_B4X16,
+                        TMAP_B4X16_P64,
+                        TMAP_B6X16_P32,
+                        TMAP_TYPES
 } TmapType;
 enum { TMAP_SWIZZLE_NONE, TMAP_SWIZZLE_32B, TMAP_SWIZZLE_64B, TMAP_SWIZZLE_128B };
 enum { TMAP_INTERLEAVE_NONE, TMAP_INTERLEAVE_16B, TMAP_INTERLEAVE_32B };
@@ -116,15 +139,16 @@ enum { TMAP_RANK = 5, TMAP_BYTES = 128 };
 typedef struct TensorMap {
     uint64_t address;
     uint32_t rank;
-    uint32_t dtype;      /* TmapType */
+    uint32_t dtype; /* TmapType */
     uint32_t interleave, swizzle;
     bool oob_nan;
     uint32_t l2_promotion;
     uint64_t dims[TMAP_RANK];    /* elements, innermost first; 1 from rank on */
-    uint64_t strides[TMAP_RANK]; /* bytes; [0] = bytes of an element (0 for the sub-byte types); 0 from rank on */
+    uint64_t strides[TMAP_RANK]; /* bytes; [0] = bytes of an element (0 for the sub-byte types); 0
+                                    from rank on */
     uint32_t box[TMAP_RANK], element_strides[TMAP_RANK]; /* 1 from rank on */
-    uint32_t origin;     /* who made it: 0 the driver, 2 CuTe-DSL, which leaves two words empty */
-    bool large;          /* CuTe-DSL's mark */
+    uint32_t origin; /* who made it: 0 the driver, 2 CuTe-DSL, which leaves two words empty */
+    bool large;      /* CuTe-DSL's mark */
 } TensorMap;
 
 /* Bits of an element in global memory, 0 if the type is unknown. */
@@ -133,11 +157,12 @@ uint32_t tensor_map_elem_bits(uint32_t dtype);
 /* From CUtensorMapDataType to TmapType; TMAP_TYPES if there is none. */
 TmapType tensor_map_type_of_cuda(uint32_t cuda_type);
 
-/* Reads the 128 bytes. ERR_FAULT: bits that no field claims, or fields that contradict each other. */
+/* Reads the 128 bytes. ERR_FAULT: bits that no field claims, or fields that contradict each other.
+ */
 bool tensor_map_decode(const uint8_t bytes[TMAP_BYTES], TensorMap *tm, Err *err);
 
-/* Writes the 128 bytes as NVIDIA's driver (origin 0) or CuTe-DSL (origin 2) does. ERR_SEMANTIC: what the driver refuses,
- * with the field and its limit. Strides beyond the rank are ignored. */
+/* Writes the 128 bytes as NVIDIA's driver (origin 0) or CuTe-DSL (origin 2) does. ERR_SEMANTIC:
+ * what the driver refuses, with the field and its limit. Strides beyond the rank are ignored. */
 bool tensor_map_encode(const TensorMap *tm, uint8_t bytes[TMAP_BYTES], Err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* Checks one instruction after its row is known: operand types and widths by PTX's relaxed rules, lengths of vectors,
- * constants, and, coarsely, whether the target has the instruction. */
+/* Checks one instruction after its row is known: operand types and widths by PTX's relaxed rules,
+ * lengths of vectors, constants, and, coarsely, whether the target has the instruction. */
 #include "isa/parse.h"
 
 #include <string.h>
@@ -24,14 +24,16 @@ static bool fail(const Check *c, const Operand *o, ErrKind kind, const char *wha
     return err_set(c->err, kind, loc, "%s: %s", name, what);
 }
 
-/* May a register of type `reg` hold a value of type `want`? Same width, or wider where that is allowed. Bits mix with
- * all; signed and unsigned with each other; a float needs its own type or bits, and so do packed floats (as ptxas). */
+/* May a register of type `reg` hold a value of type `want`? Same width, or wider where that is
+ * allowed. Bits mix with all; signed and unsigned with each other; a float needs its own type or
+ * bits, and so do packed floats (as ptxas). */
 static bool type_fits(PtxType reg, PtxType want, bool may_be_wider)
 {
     const TypeInfo *r = &type_info[reg], *w = &type_info[want];
     if (reg == T_PRED || want == T_PRED)
         return reg == want;
-    if (r->bits != w->bits && !(may_be_wider && r->bits > w->bits) && !(r->bits == 16 && w->bits == 8))
+    if (r->bits != w->bits && !(may_be_wider && r->bits > w->bits) &&
+        !(r->bits == 16 && w->bits == 8))
         return false;
     if (r->kind == 'B' || w->kind == 'B' || reg == want)
         return true;
@@ -44,8 +46,8 @@ static bool check_reg(const Check *c, const Operand *o, const OpdForm *form, Ptx
     char what[256];
     if (want == T_NONE || type_fits(r->type, want, form->may_be_wider))
         return true;
-    snprintf(what, sizeof what, "operand '%s' must be a .%s register, but '%.80s' is .%s", form->name,
-             type_info[want].name, r->name, type_info[r->type].name);
+    snprintf(what, sizeof what, "operand '%s' must be a .%s register, but '%.80s' is .%s",
+             form->name, type_info[want].name, r->name, type_info[r->type].name);
     return fail(c, o, ERR_SEMANTIC, what);
 }
 
@@ -53,14 +55,16 @@ static bool check_imm(const Check *c, const Operand *o, PtxType want)
 {
     const TypeInfo *w = &type_info[want];
     if (w->kind == 'F' && want != T_F32 && want != T_F64)
-        return fail(c, o, ERR_SEMANTIC, "this type has no constants; move the bits into a register");
+        return fail(c, o, ERR_SEMANTIC,
+                    "this type has no constants; move the bits into a register");
     if (o->is_float) {
         if (want == T_NONE || w->kind == 'F' || (w->kind == 'B' && w->bits >= 32))
             return true;
         return fail(c, o, ERR_SEMANTIC, "a float constant stands where an integer is expected");
     }
     if (w->kind == 'F' && (want == T_F32 || want == T_F64))
-        return fail(c, o, ERR_SEMANTIC, "an integer constant stands where a float is expected; write 0f... or 1.0");
+        return fail(c, o, ERR_SEMANTIC,
+                    "an integer constant stands where a float is expected; write 0f... or 1.0");
     return true;
 }
 
@@ -72,7 +76,8 @@ static bool check_sreg(const Check *c, const Operand *o)
     const char *exec = op_row[c->in->op].exec;
     if (strcmp(exec, "cvt") == 0)
         return true;
-    if ((c->in->op == OP_MOV_PRED && type == T_PRED) || (c->in->op == OP_MOV_UNPACK && have == need))
+    if ((c->in->op == OP_MOV_PRED && type == T_PRED) ||
+        (c->in->op == OP_MOV_UNPACK && have == need))
         return true;
     if (c->in->op != OP_MOV)
         return fail(c, o, ERR_SEMANTIC, "a special register must be read by mov first");
@@ -88,23 +93,30 @@ static bool check_symbol(const Check *c, const Operand *o, const OpdForm *form)
         return fail(c, o, ERR_SEMANTIC, "the destination must be a register");
     if (op == OP_MOV || op == OP_CVTA || op == OP_CVTA_TO)
         return true;
-    return fail(c, o, ERR_SEMANTIC, "the address of a variable or function must be read by mov first");
+    return fail(c, o, ERR_SEMANTIC,
+                "the address of a variable or function must be read by mov first");
 }
 
 static bool check_scalar(const Check *c, const Operand *o, const OpdForm *form, PtxType want)
 {
     switch ((OpdKind)o->kind) {
-    case OPD_REG: return check_reg(c, o, form, want);
-    case OPD_IMM: return check_imm(c, o, want);
+    case OPD_REG:
+        return check_reg(c, o, form, want);
+    case OPD_IMM:
+        return check_imm(c, o, want);
     case OPD_SINK:
-        return form->may_sink || fail(c, o, ERR_SEMANTIC, "'_' can only stand where a result is thrown away");
-    case OPD_SREG: return check_sreg(c, o);
+        return form->may_sink ||
+               fail(c, o, ERR_SEMANTIC, "'_' can only stand where a result is thrown away");
+    case OPD_SREG:
+        return check_sreg(c, o);
     case OPD_ADDR_OF:
-    case OPD_FUNC: return check_symbol(c, o, form);
+    case OPD_FUNC:
+        return check_symbol(c, o, form);
     case OPD_NONE:
     case OPD_MEM:
     case OPD_VEC:
-    case OPD_LABEL: return true;
+    case OPD_LABEL:
+        return true;
     }
     return true;
 }
@@ -115,14 +127,15 @@ static bool check_vec(const Check *c, const Operand *o, uint32_t k, PtxType want
     uint32_t n = form_opd_count(c->form, &c->ms, k);
     char what[160];
     if (n && o->n != n) {
-        snprintf(what, sizeof what, "the vector '%s' must have %u element%s, not %u", form->name, n, n == 1 ? "" : "s",
-                 o->n);
+        snprintf(what, sizeof what, "the vector '%s' must have %u element%s, not %u", form->name, n,
+                 n == 1 ? "" : "s", o->n);
         return fail(c, o, ERR_SEMANTIC, what);
     }
     if (o->n == 0)
         return fail(c, o, ERR_SEMANTIC, "a vector needs elements");
     static const PtxType bits_of[] = {[T_F32] = T_B32, [T_F64] = T_B64, [T_COUNT - 1] = T_NONE};
-    if (form->may_be_wider && bits_of[want]) /* ld.v2.f32 takes integer registers too, ld.f32 does not */
+    if (form->may_be_wider &&
+        bits_of[want]) /* ld.v2.f32 takes integer registers too, ld.f32 does not */
         want = bits_of[want];
     for (uint32_t i = 0; i < o->n; i++) {
         const Operand *e = &c->m->elems[o->first + i];
@@ -145,7 +158,8 @@ static bool check_mem(const Check *c, const Operand *o)
     if ((bits == 32 || bits == 64) && type_info[r->type].kind != 'F')
         return true;
     char what[256];
-    snprintf(what, sizeof what, "an address needs a 32- or 64-bit integer register, but '%.80s' is .%s", r->name,
+    snprintf(what, sizeof what,
+             "an address needs a 32- or 64-bit integer register, but '%.80s' is .%s", r->name,
              type_info[r->type].name);
     return fail(c, o, ERR_SEMANTIC, what);
 }
@@ -239,8 +253,11 @@ static bool check_consts(const Check *c)
         if (o->imm >= r->lo && o->imm <= r->hi && (o->imm - r->lo) % r->step == 0)
             continue;
         char what[160];
-        snprintf(what, sizeof what, "'%s' must be from %lld to %lld%s", c->form->opd[r->opd].name, (long long)r->lo,
-                 (long long)r->hi, r->step == 8 ? " in steps of 8" : r->step == 32 ? " in steps of 32" : "");
+        snprintf(what, sizeof what, "'%s' must be from %lld to %lld%s", c->form->opd[r->opd].name,
+                 (long long)r->lo, (long long)r->hi,
+                 r->step == 8    ? " in steps of 8"
+                 : r->step == 32 ? " in steps of 32"
+                                 : "");
         return fail(c, o, ERR_SEMANTIC, what);
     }
     return true;
@@ -254,7 +271,8 @@ static bool check_ties(const Check *c)
     const char *broken = form_rule_broken(c->form, (OpCode)c->in->op, &c->ms);
     if (broken)
         return fail(c, NULL, ERR_SEMANTIC, broken);
-    bool arrive = c->in->op >= OP_MBARRIER_ARRIVE && c->in->op <= OP_MBARRIER_ARRIVE_DROP_NOCOMPLETE;
+    bool arrive =
+        c->in->op >= OP_MBARRIER_ARRIVE && c->in->op <= OP_MBARRIER_ARRIVE_DROP_NOCOMPLETE;
     if (arrive && mod[MC_SS] == MV_SS_SHARED_CLUSTER && o[0].kind != OPD_SINK)
         return fail(c, &o[0], ERR_SEMANTIC, "a remote barrier gives no state; write '_'");
     bool mma = c->in->op == OP_TCGEN05_MMA || c->in->op == OP_TCGEN05_MMA_TS;
@@ -262,14 +280,18 @@ static bool check_ties(const Check *c)
         return fail(c, &o[6], ERR_SEMANTIC, "only .kind::f16 and .kind::tf32 scale D");
     bool alloc = c->in->op == OP_TCGEN05_ALLOC || c->in->op == OP_TCGEN05_DEALLOC;
     if (alloc && o[1].kind == OPD_IMM && (o[1].imm & (o[1].imm - 1)))
-        return fail(c, &o[1], ERR_SEMANTIC, "the number of columns must be a power of two from 32 to 512");
-    if (c->in->op == OP_CP_ASYNC && (o[2].imm == 12 || (mod[MC_COP] == MV_COP_CG && o[2].imm != 16)))
+        return fail(c, &o[1], ERR_SEMANTIC,
+                    "the number of columns must be a power of two from 32 to 512");
+    if (c->in->op == OP_CP_ASYNC &&
+        (o[2].imm == 12 || (mod[MC_COP] == MV_COP_CG && o[2].imm != 16)))
         return fail(c, &o[2], ERR_SEMANTIC, "the size must be 4, 8 or 16; with .cg it must be 16");
     if (c->in->op == OP_TENSORMAP_REPLACE) {
-        bool has_ord = mod[MC_FIELD] >= MV_FIELD_BOX_DIM && mod[MC_FIELD] <= MV_FIELD_ELEMENT_STRIDE;
+        bool has_ord =
+            mod[MC_FIELD] >= MV_FIELD_BOX_DIM && mod[MC_FIELD] <= MV_FIELD_ELEMENT_STRIDE;
         if (has_ord != (o[1].kind != OPD_NONE))
-            return fail(c, NULL, ERR_SEMANTIC, has_ord ? "this field needs the number of the dimension"
-                                                       : "this field has no dimensions");
+            return fail(c, NULL, ERR_SEMANTIC,
+                        has_ord ? "this field needs the number of the dimension"
+                                : "this field has no dimensions");
         if (mod[MC_FIELD] >= MV_FIELD_ELEMTYPE && o[2].kind != OPD_IMM)
             return fail(c, &o[2], ERR_SEMANTIC, "this field takes an integer constant");
     }
@@ -277,15 +299,17 @@ static bool check_ties(const Check *c)
     if (wgmma || rs) {
         bool trans = c->ms.type[1] == T_F16 || c->ms.type[1] == T_BF16;
         if (trans != (o[rs ? 6 : 7].kind != OPD_NONE))
-            return fail(c, NULL, ERR_SEMANTIC, trans ? "16-bit types need the transpose constant(s) at the end"
-                                                     : "only 16-bit types have transpose constants");
+            return fail(c, NULL, ERR_SEMANTIC,
+                        trans ? "16-bit types need the transpose constant(s) at the end"
+                              : "only 16-bit types have transpose constants");
     }
     return true;
 }
 
 /* ---- Targets ---- */
 
-/* What a mnemonic, a type or a form needs: sm number, and 'a' if only that very target has it. Coarse on purpose. */
+/* What a mnemonic, a type or a form needs: sm number, and 'a' if only that very target has it.
+ * Coarse on purpose. */
 static bool check_target(const Check *c)
 {
     const char *t = c->m->target, *base = c->fs->words[c->form->base].text;
@@ -300,7 +324,8 @@ static bool check_target(const Check *c)
             need = 100;
     if (c->in->op == OP_MAX3_F32 || c->in->op == OP_MIN3_F32 || c->ms.mod[MC_VEC] == MV_VEC_V8)
         need = 100;
-    if (strcmp(base, "mbarrier") == 0 || strcmp(base, "mapa") == 0 || strcmp(base, "setmaxnreg") == 0)
+    if (strcmp(base, "mbarrier") == 0 || strcmp(base, "mapa") == 0 ||
+        strcmp(base, "setmaxnreg") == 0)
         need = need ? need : 80;
     char what[160];
     if (only_90a && (sm != 90 || !strchr(t, 'a')))

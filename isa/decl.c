@@ -13,8 +13,11 @@ bool space_of(const Token *tok, Space *space)
     static const struct {
         const char *word;
         Space space;
-    } spaces[] = {{".const", SP_CONST}, {".global", SP_GLOBAL}, {".local", SP_LOCAL},
-                  {".param", SP_PARAM}, {".shared", SP_SHARED}};
+    } spaces[] = {{".const", SP_CONST},
+                  {".global", SP_GLOBAL},
+                  {".local", SP_LOCAL},
+                  {".param", SP_PARAM},
+                  {".shared", SP_SHARED}};
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++)
         if (tok->kind == TOK_DIRECTIVE && tok_is(tok, spaces[i].word)) {
             *space = spaces[i].space;
@@ -37,8 +40,9 @@ bool type_of(const Parser *p, PtxType *type)
 bool declare(Parser *p, Name *name, Sym sym, const char *what)
 {
     if (name->sym.kind != SYM_NONE && name->sym.depth == p->depth)
-        return fail_at(p, sym.loc, ERR_SEMANTIC, "%s '%s' is declared twice in this scope; first on line %u", what,
-                       name->s, name->sym.loc.line);
+        return fail_at(p, sym.loc, ERR_SEMANTIC,
+                       "%s '%s' is declared twice in this scope; first on line %u", what, name->s,
+                       name->sym.loc.line);
     sym.depth = p->depth;
     names_bind(&p->names, name, false, sym);
     return true;
@@ -55,9 +59,11 @@ const char *unique_name(Parser *p, Name *name)
         return name->s;
     }
     for (;;) {
-        const char *dot = memchr(name->s, '.', name->len); /* "q.x" of a vector register becomes "q$2.x" */
+        const char *dot =
+            memchr(name->s, '.', name->len); /* "q.x" of a vector register becomes "q$2.x" */
         int head = dot ? (int)(dot - name->s) : (int)name->len;
-        const char *s = arena_printf(p->a, "%.*s$%u%s", head, name->s, ++name->copies + 1, dot ? dot : "");
+        const char *s =
+            arena_printf(p->a, "%.*s$%u%s", head, name->s, ++name->copies + 1, dot ? dot : "");
         Name *copy = names_get(&p->names, s, strlen(s));
         if (copy->used_in == mark || copy->sym.kind != SYM_NONE)
             continue;
@@ -74,7 +80,8 @@ static bool add_reg(Parser *p, Name *name, PtxType type, Loc loc)
     if (f->n_regs >= MAX_REGS)
         return fail_at(p, loc, ERR_SEMANTIC, "more than %d registers in one function", MAX_REGS);
     const char *unique = unique_name(p, name); /* before the name means the register */
-    if (!declare(p, name, (Sym){.kind = SYM_REG, .index = (int32_t)f->n_regs, .loc = loc}, "register"))
+    if (!declare(p, name, (Sym){.kind = SYM_REG, .index = (int32_t)f->n_regs, .loc = loc},
+                 "register"))
         return false;
     f->regs = grow(p->a, f->regs, f->n_regs, &p->cap_regs, sizeof *f->regs);
     f->regs[f->n_regs++] = (RegDecl){.name = unique, .type = type};
@@ -84,7 +91,8 @@ static bool add_reg(Parser *p, Name *name, PtxType type, Loc loc)
 static bool add_vector_reg(Parser *p, Name *name, PtxType type, uint32_t n, Loc loc)
 {
     static const char *const xyzw[] = {"x", "y", "z", "w"};
-    Sym vec = {.kind = SYM_VECREG, .n = (uint8_t)n, .index = (int32_t)this_func(p)->n_regs, .loc = loc};
+    Sym vec = {
+        .kind = SYM_VECREG, .n = (uint8_t)n, .index = (int32_t)this_func(p)->n_regs, .loc = loc};
     if (!declare(p, name, vec, "register"))
         return false;
     for (uint32_t i = 0; i < n; i++) {
@@ -109,7 +117,8 @@ static bool add_reg_range(Parser *p, const Token *name, PtxType type)
         return fail_at(p, loc, ERR_SEMANTIC, "more than %d registers in one function", MAX_REGS);
     char buf[256];
     if (name->len + 12 > sizeof buf)
-        return fail_at(p, name->loc, ERR_SEMANTIC, "a register name of more than %zu characters", sizeof buf - 12);
+        return fail_at(p, name->loc, ERR_SEMANTIC, "a register name of more than %zu characters",
+                       sizeof buf - 12);
     memcpy(buf, name->text, name->len);
     for (uint32_t i = 0; i < (uint32_t)n; i++) {
         int digits = snprintf(buf + name->len, sizeof buf - name->len, "%u", i);
@@ -121,13 +130,15 @@ static bool add_reg_range(Parser *p, const Token *name, PtxType type)
 
 static bool vector_prefix(Parser *p, uint32_t *n)
 {
-    *n = accept_word(p, ".v2") ? 2 : accept_word(p, ".v4") ? 4 : 1;
-    return *n > 1;
+    bool v2 = accept_word(p, ".v2"), v4 = !v2 && accept_word(p, ".v4");
+    if (v2 || v4)
+        *n = v2 ? 2 : 4;
+    return v2 || v4;
 }
 
 bool parse_reg(Parser *p)
 {
-    uint32_t n_vec;
+    uint32_t n_vec = 1;
     PtxType type;
     if (p->func < 0)
         return fail_at(p, p->tok.loc, ERR_SEMANTIC, "registers are declared inside functions");
@@ -142,9 +153,11 @@ bool parse_reg(Parser *p)
         advance(p);
         bool good;
         if (accept(p, '<'))
-            good = n_vec > 1 ? expected(p, "one vector register at a time") : add_reg_range(p, &name, type);
+            good = n_vec > 1 ? expected(p, "one vector register at a time")
+                             : add_reg_range(p, &name, type);
         else if (n_vec > 1)
-            good = add_vector_reg(p, names_get(&p->names, name.text, name.len), type, n_vec, name.loc);
+            good =
+                add_vector_reg(p, names_get(&p->names, name.text, name.len), type, n_vec, name.loc);
         else
             good = add_reg(p, names_get(&p->names, name.text, name.len), type, name.loc);
         if (!good)
@@ -165,7 +178,8 @@ static bool parse_dims(Parser *p, VarShape *s)
 {
     while (accept(p, '[')) {
         if (s->n_dims == MAX_DIMS)
-            return fail_at(p, p->tok.loc, ERR_SEMANTIC, "an array of more than %d dimensions", MAX_DIMS);
+            return fail_at(p, p->tok.loc, ERR_SEMANTIC, "an array of more than %d dimensions",
+                           MAX_DIMS);
         uint64_t n = 0;
         if (at_punct(p, ']') && s->n_dims == 0)
             s->open = true;
@@ -196,7 +210,8 @@ static int32_t add_var(Parser *p, const Var *v)
     return (int32_t)m->n_vars++;
 }
 
-/* What stands before a variable's name: ".align 16 .v4 .f32 .ptr .global .align 8" in any sensible order. */
+/* What stands before a variable's name: ".align 16 .v4 .f32 .ptr .global .align 8" in any sensible
+ * order. */
 static bool parse_var_type(Parser *p, Var *v, VarShape *s)
 {
     uint32_t n_vec = 1;
@@ -212,7 +227,8 @@ static bool parse_var_type(Parser *p, Var *v, VarShape *s)
             if (!const_uint(p, "an alignment", 1, 1 << 20, &n))
                 return false;
             if (n & (n - 1))
-                return fail_at(p, loc, ERR_SEMANTIC, "an alignment must be a power of two, not %llu",
+                return fail_at(p, loc, ERR_SEMANTIC,
+                               "an alignment must be a power of two, not %llu",
                                (unsigned long long)n);
             if (!is_ptr) /* behind .ptr it speaks of what the pointer points to */
                 align = n;
@@ -258,7 +274,8 @@ typedef struct Init { /* an initialiser being read */
 static bool put_scalar(Parser *p, Init *in, uint64_t at, uint64_t value, Loc loc)
 {
     if (at + in->elem > MAX_INIT_BYTES || (!in->shape->open && at + in->elem > in->var->size))
-        return fail_at(p, loc, ERR_SEMANTIC, "more initial values than '%s' has room for (%llu bytes)", in->var->name,
+        return fail_at(p, loc, ERR_SEMANTIC,
+                       "more initial values than '%s' has room for (%llu bytes)", in->var->name,
                        (unsigned long long)in->var->size);
     while (at + in->elem > in->cap) {
         uint8_t *bigger = arena_alloc(p->a, in->cap * 2);
@@ -289,7 +306,8 @@ static bool init_symbol(Parser *p, Init *in, uint64_t at, uint8_t shift)
     else if (name->sym.kind == SYM_FUNC)
         r.func = name->sym.index;
     else
-        return fail_at(p, p->tok.loc, ERR_SEMANTIC, "'%.60s' is not a variable or function declared above", name->s);
+        return fail_at(p, p->tok.loc, ERR_SEMANTIC,
+                       "'%.60s' is not a variable or function declared above", name->s);
     advance(p);
     if (r.generic && !expect(p, ')'))
         return false;
@@ -378,7 +396,8 @@ static bool init_list(Parser *p, Init *in, uint32_t level, uint64_t at)
 {
     uint64_t step = in->elem, start = at;
     if (level > MAX_DIMS)
-        return fail_at(p, p->tok.loc, ERR_SYNTAX, "initial values nest deeper than %d levels", MAX_DIMS);
+        return fail_at(p, p->tok.loc, ERR_SYNTAX, "initial values nest deeper than %d levels",
+                       MAX_DIMS);
     for (uint32_t i = level; i < in->shape->n_dims; i++)
         step = step * in->shape->dim[i] > MAX_VAR_BYTES ? MAX_VAR_BYTES : step * in->shape->dim[i];
     uint64_t n_braces = 0;
@@ -403,10 +422,15 @@ static bool parse_init(Parser *p, Var *v, VarShape *s)
 {
     Loc loc = p->tok.loc;
     if (v->space != SP_GLOBAL && v->space != SP_CONST)
-        return fail_at(p, loc, ERR_SEMANTIC, "only .global and .const variables have initial values");
+        return fail_at(p, loc, ERR_SEMANTIC,
+                       "only .global and .const variables have initial values");
     if (v->size > MAX_INIT_BYTES)
-        return fail_at(p, loc, ERR_SEMANTIC, "an initialised variable of more than %d bytes", MAX_INIT_BYTES);
-    Init in = {.var = v, .shape = s, .elem = type_info[v->type].bits / 8u, .cap = v->size < 64 ? 64 : v->size};
+        return fail_at(p, loc, ERR_SEMANTIC, "an initialised variable of more than %d bytes",
+                       MAX_INIT_BYTES);
+    Init in = {.var = v,
+               .shape = s,
+               .elem = type_info[v->type].bits / 8u,
+               .cap = v->size < 64 ? 64 : v->size};
     in.bytes = arena_alloc(p->a, in.cap);
     bool good;
     if (p->tok.kind == TOK_STRING)
@@ -433,7 +457,8 @@ static bool parse_var_name(Parser *p, Var *v, VarShape *s)
     v->name = unique_name(p, name); /* before the name means the variable */
     advance(p);
     if (at_punct(p, '<'))
-        return fail_at(p, p->tok.loc, ERR_UNSUPPORTED, "numbered variables (name<n>) are not supported");
+        return fail_at(p, p->tok.loc, ERR_UNSUPPORTED,
+                       "numbered variables (name<n>) are not supported");
     s->n_dims = 0;
     s->open = false;
     if (!parse_dims(p, s) || !shape_bytes(p, s, v->loc, &v->size))
@@ -464,7 +489,8 @@ bool parse_vars(Parser *p, Space space, bool is_extern)
                 return false;
             p->m->vars[at] = v;
         } else if (s.open && !is_extern && space != SP_PARAM) {
-            return fail_at(p, v.loc, ERR_SEMANTIC, "'%.60s[]' needs a size or initial values", v.name);
+            return fail_at(p, v.loc, ERR_SEMANTIC, "'%.60s[]' needs a size or initial values",
+                           v.name);
         }
     } while (accept(p, ','));
     return expect(p, ';');
@@ -473,7 +499,8 @@ bool parse_vars(Parser *p, Space space, bool is_extern)
 bool parse_param(Parser *p, int32_t *var)
 {
     if (at_word(p, ".reg"))
-        return fail_at(p, p->tok.loc, ERR_UNSUPPORTED, "register parameters are not supported; use .param");
+        return fail_at(p, p->tok.loc, ERR_UNSUPPORTED,
+                       "register parameters are not supported; use .param");
     if (!at_word(p, ".param"))
         return expected(p, ".param or ')'");
     advance(p);
@@ -519,8 +546,8 @@ static void layout_func(Module *m, int32_t index, uint64_t module_shared)
         f->shared_bytes = (uint32_t)place_all(m, SP_SHARED, index, false, module_shared);
 }
 
-/* Static shared memory: the module's variables and those of device functions first, then each kernel's own. The
- * dynamic array begins behind the largest. */
+/* Static shared memory: the module's variables and those of device functions first, then each
+ * kernel's own. The dynamic array begins behind the largest. */
 void layout(Module *m)
 {
     uint64_t shared = place_all(m, SP_SHARED, -1, false, 0), most = 0;
@@ -545,7 +572,8 @@ void layout(Module *m)
         m->funcs[i].shared_bytes = (uint32_t)most;
     m->global_bytes = place_all(m, SP_GLOBAL, -1, true, place_all(m, SP_GLOBAL, -1, false, 0));
     m->const_bytes = place_all(m, SP_CONST, -1, true, place_all(m, SP_CONST, -1, false, 0));
-    for (uint32_t i = 0; i < m->n_funcs; i++) { /* statics inside functions live in the module's images */
+    for (uint32_t i = 0; i < m->n_funcs;
+         i++) { /* statics inside functions live in the module's images */
         m->global_bytes = place_all(m, SP_GLOBAL, (int32_t)i, false, m->global_bytes);
         m->const_bytes = place_all(m, SP_CONST, (int32_t)i, false, m->const_bytes);
     }

@@ -37,7 +37,8 @@ static bool ternary(Parser *p, ConstVal *v)
 bool const_expr(Parser *p, ConstVal *v)
 {
     if (++p->expr_depth > MAX_EXPR_DEPTH)
-        return fail_at(p, p->tok.loc, ERR_SYNTAX, "this expression nests deeper than %d levels", MAX_EXPR_DEPTH);
+        return fail_at(p, p->tok.loc, ERR_SYNTAX, "this expression nests deeper than %d levels",
+                       MAX_EXPR_DEPTH);
     if (!ternary(p, v))
         return false;
     p->expr_depth--;
@@ -47,7 +48,8 @@ bool const_expr(Parser *p, ConstVal *v)
 static bool unary(Parser *p, ConstVal *v)
 {
     if (++p->expr_depth > MAX_EXPR_DEPTH)
-        return fail_at(p, p->tok.loc, ERR_SYNTAX, "this expression nests deeper than %d levels", MAX_EXPR_DEPTH);
+        return fail_at(p, p->tok.loc, ERR_SYNTAX, "this expression nests deeper than %d levels",
+                       MAX_EXPR_DEPTH);
     bool good = true, is_cast;
     if (p->tok.kind == TOK_INT) {
         *v = (ConstVal){p->tok.value, p->tok.is_unsigned};
@@ -78,25 +80,36 @@ static int level_of(const Token *t)
     if (t->kind != TOK_PUNCT)
         return -1;
     switch (t->punct) {
-    case TOK2('|', '|'): return 1;
-    case TOK2('&', '&'): return 2;
-    case '|': return 3;
-    case '^': return 4;
-    case '&': return 5;
+    case TOK2('|', '|'):
+        return 1;
+    case TOK2('&', '&'):
+        return 2;
+    case '|':
+        return 3;
+    case '^':
+        return 4;
+    case '&':
+        return 5;
     case TOK2('=', '='):
-    case TOK2('!', '='): return 6;
+    case TOK2('!', '='):
+        return 6;
     case '<':
     case '>':
     case TOK2('<', '='):
-    case TOK2('>', '='): return 7;
+    case TOK2('>', '='):
+        return 7;
     case TOK2('<', '<'):
-    case TOK2('>', '>'): return 8;
+    case TOK2('>', '>'):
+        return 8;
     case '+':
-    case '-': return 9;
+    case '-':
+        return 9;
     case '*':
     case '/':
-    case '%': return 10;
-    default: return -1;
+    case '%':
+        return 10;
+    default:
+        return -1;
     }
 }
 
@@ -128,29 +141,62 @@ static bool apply(Parser *p, const Token *op, ConstVal *a, ConstVal b)
     bool u = a->is_unsigned || b.is_unsigned;
     uint64_t x = a->v, y = b.v, r = 0;
     switch (op->punct) {
-    case TOK2('|', '|'): r = x || y; break;
-    case TOK2('&', '&'): r = x && y; break;
-    case '|': r = x | y; break;
-    case '^': r = x ^ y; break;
-    case '&': r = x & y; break;
-    case TOK2('=', '='): r = x == y; break;
-    case TOK2('!', '='): r = x != y; break;
-    case '<': r = less(x, y, u); break;
-    case '>': r = less(y, x, u); break;
-    case TOK2('<', '='): r = !less(y, x, u); break;
-    case TOK2('>', '='): r = !less(x, y, u); break;
-    case TOK2('<', '<'): r = y > 63 ? 0 : x << y; break;
-    case TOK2('>', '>'): r = shift_right(x, y, u); break;
-    case '+': r = x + y; break;
-    case '-': r = x - y; break;
-    case '*': r = x * y; break;
+    case TOK2('|', '|'):
+        r = x || y;
+        break;
+    case TOK2('&', '&'):
+        r = x && y;
+        break;
+    case '|':
+        r = x | y;
+        break;
+    case '^':
+        r = x ^ y;
+        break;
+    case '&':
+        r = x & y;
+        break;
+    case TOK2('=', '='):
+        r = x == y;
+        break;
+    case TOK2('!', '='):
+        r = x != y;
+        break;
+    case '<':
+        r = less(x, y, u);
+        break;
+    case '>':
+        r = less(y, x, u);
+        break;
+    case TOK2('<', '='):
+        r = !less(y, x, u);
+        break;
+    case TOK2('>', '='):
+        r = !less(x, y, u);
+        break;
+    case TOK2('<', '<'):
+        r = y > 63 ? 0 : x << y;
+        break;
+    case TOK2('>', '>'):
+        r = shift_right(x, y, u);
+        break;
+    case '+':
+        r = x + y;
+        break;
+    case '-':
+        r = x - y;
+        break;
+    case '*':
+        r = x * y;
+        break;
     case '/':
     case '%':
         if (y == 0)
             return fail_at(p, op->loc, ERR_SEMANTIC, "division by zero in a constant");
         r = divide(x, y, u, op->punct == '%');
         break;
-    default: break; /* level_of() lets only the above through */
+    default:
+        break; /* level_of() lets only the above through */
     }
     int level = level_of(op);
     *a = (ConstVal){r, u && level != 6 && level != 7 && level > 2};
@@ -178,8 +224,8 @@ bool const_uint(Parser *p, const char *what, uint64_t lo, uint64_t hi, uint64_t 
     if (!const_expr(p, &v))
         return false;
     if (v.v < lo || v.v > hi)
-        return fail_at(p, loc, ERR_SEMANTIC, "%s must be from %llu to %llu, not %lld", what, (unsigned long long)lo,
-                       (unsigned long long)hi, (long long)v.v);
+        return fail_at(p, loc, ERR_SEMANTIC, "%s must be from %llu to %llu, not %lld", what,
+                       (unsigned long long)lo, (unsigned long long)hi, (long long)v.v);
     *out = v.v;
     return true;
 }

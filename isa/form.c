@@ -1,4 +1,5 @@
-/* Compiling a syntax line. The line is read left to right by a cursor; a mistake in a row is our bug, hence assert. */
+/* Compiling a syntax line. The line is read left to right by a cursor; a mistake in a row is our
+ * bug, hence assert. */
 #include "isa/form.h"
 
 #include <assert.h>
@@ -25,7 +26,8 @@ static uint32_t hash_text(const char *s, size_t n)
 
 int32_t forms_word(const Forms *fs, const char *text, size_t n)
 {
-    for (uint32_t i = hash_text(text, n) & fs->hash_mask; fs->hash[i]; i = (i + 1) & fs->hash_mask) {
+    for (uint32_t i = hash_text(text, n) & fs->hash_mask; fs->hash[i];
+         i = (i + 1) & fs->hash_mask) {
         const Word *w = &fs->words[fs->hash[i] - 1];
         if (w->len == n && memcmp(w->text, text, n) == 0)
             return fs->hash[i] - 1;
@@ -96,7 +98,8 @@ static bool text_is(const char *s, size_t n, const char *word)
 
 /* ---- The types column ---- */
 
-/* The part of the types column that speaks about placeholder `no`, or about the class of this name. */
+/* The part of the types column that speaks about placeholder `no`, or about the class of this name.
+ */
 static const char *types_part(const char *types, uint32_t no, const char *cls)
 {
     uint32_t at = 0;
@@ -354,7 +357,10 @@ static OpdForm *compile_place(Cursor *c, uint8_t group)
     size_t n = name_len(c);
     assert(n > 0);
     o->name = arena_str(c->a, c->s, n);
-    o->role = (uint8_t)(open == '{' ? OF_VEC : open == '[' ? OF_MEM : open == '(' ? OF_ARGS : role_of(c->s, n));
+    o->role = (uint8_t)(open == '{'   ? OF_VEC
+                        : open == '[' ? OF_MEM
+                        : open == '(' ? OF_ARGS
+                                      : role_of(c->s, n));
     if (o->role == OF_PRED) {
         o->type_rule = TR_FIXED;
         o->type = T_PRED;
@@ -369,7 +375,8 @@ static OpdForm *compile_place(Cursor *c, uint8_t group)
         compile_place(c, group)->in_bracket = true;
     }
     if (enclosed)
-        assert((open == '{' && eat(c, "}")) || (open == '[' && eat(c, "]")) || (open == '(' && eat(c, ")")));
+        assert((open == '{' && eat(c, "}")) || (open == '[' && eat(c, "]")) ||
+               (open == '(' && eat(c, ")")));
     if (first && open != '[' && (n == 1 && strchr("dpqv", o->name[0]))) {
         o->is_dst = true;
         o->is_src = false;

@@ -1,11 +1,18 @@
-/* Forms: the syntax lines of isa.def, compiled once into slots. The same slots match an opcode's modifiers, name the
- * operands, check them and print them. A set of modifiers matches in any order; types match in order. */
+/* Forms: the syntax lines of isa.def, compiled once into slots. The same slots match an opcode's
+ * modifiers, name the operands, check them and print them. A set of modifiers matches in any order;
+ * types match in order. */
 #ifndef RAO_ISA_FORM_H
 #define RAO_ISA_FORM_H
 
 #include "isa/isa.h"
 
-enum { FORM_MODS = 20, FORM_OPDS = 12, FORM_WORDS_IN_OPCODE = 24, WORD_CLASSES = 6, MOD_VALUES = 128 };
+enum {
+    FORM_MODS = 20,
+    FORM_OPDS = 12,
+    FORM_WORDS_IN_OPCODE = 24,
+    WORD_CLASSES = 6,
+    MOD_VALUES = 128
+};
 
 /* A modifier spelling that some row knows, and all it can mean. */
 typedef struct Word {
@@ -19,13 +26,13 @@ typedef struct Word {
 typedef enum ModKind { MOD_LITERAL, MOD_OF_CLASS, MOD_TYPE } ModKind;
 
 typedef struct ModForm {
-    uint8_t kind;     /* ModKind */
-    uint8_t group;    /* 0 = must be written; else optional, all of one group or none */
-    uint8_t cls;      /* MOD_OF_CLASS */
-    uint8_t type_no;  /* MOD_TYPE: placeholder 0.. ; equal placeholders must be equal types */
-    uint8_t type_at;  /* MOD_TYPE and literal types: place among the types of the opcode */
-    uint16_t word;    /* literal: index in Forms.words */
-    uint64_t types;   /* MOD_TYPE: bit per PtxType allowed */
+    uint8_t kind;    /* ModKind */
+    uint8_t group;   /* 0 = must be written; else optional, all of one group or none */
+    uint8_t cls;     /* MOD_OF_CLASS */
+    uint8_t type_no; /* MOD_TYPE: placeholder 0.. ; equal placeholders must be equal types */
+    uint8_t type_at; /* MOD_TYPE and literal types: place among the types of the opcode */
+    uint16_t word;   /* literal: index in Forms.words */
+    uint64_t types;  /* MOD_TYPE: bit per PtxType allowed */
     uint64_t allow[MOD_VALUES / 64]; /* MOD_OF_CLASS: bit per value allowed */
 } ModForm;
 
@@ -43,7 +50,16 @@ typedef enum OpdRole {
 } OpdRole;
 
 typedef enum TypeRule { TR_T1, TR_T2, TR_T3, TR_WIDE, TR_FIXED, TR_ANY, TR_CONST } TypeRule;
-typedef enum CountRule { CR_ANY, CR_FIXED, CR_VEC, CR_DIM, CR_NUM, CR_TMEM, CR_WGMMA, CR_LANES } CountRule;
+typedef enum CountRule {
+    CR_ANY,
+    CR_FIXED,
+    CR_VEC,
+    CR_DIM,
+    CR_NUM,
+    CR_TMEM,
+    CR_WGMMA,
+    CR_LANES
+} CountRule;
 
 typedef struct OpdForm { /* one operand place = one Insn.opd[] */
     const char *name;
@@ -61,8 +77,8 @@ typedef struct OpdForm { /* one operand place = one Insn.opd[] */
 typedef struct Form {
     uint8_t n_mods, n_opds, n_groups; /* n_groups: optional operand groups */
     uint8_t n_types;
-    uint16_t base;                    /* word of the mnemonic: "add" */
-    int32_t next;                     /* next row with the same mnemonic, or -1 */
+    uint16_t base; /* word of the mnemonic: "add" */
+    int32_t next;  /* next row with the same mnemonic, or -1 */
     ModForm mod[FORM_MODS];
     OpdForm opd[FORM_OPDS];
 } Form;
@@ -71,8 +87,8 @@ typedef struct Forms {
     Form form[OP_COUNT];
     Word *words;
     uint32_t n_words;
-    int32_t *first;  /* per word: first row with it as mnemonic, or -1 */
-    uint16_t *hash;  /* index + 1 in words */
+    int32_t *first; /* per word: first row with it as mnemonic, or -1 */
+    uint16_t *hash; /* index + 1 in words */
     uint32_t hash_mask;
 } Forms;
 
@@ -96,7 +112,8 @@ typedef struct ModMiss { /* why an opcode did not match a row */
 } ModMiss;
 
 /* Matches the modifiers (word indices, -1 for unknown ones) against the row. */
-bool form_match(const Forms *fs, const Form *f, const int32_t *words, uint32_t n, ModSet *out, ModMiss *miss);
+bool form_match(const Forms *fs, const Form *f, const int32_t *words, uint32_t n, ModSet *out,
+                ModMiss *miss);
 
 /* The expected type of operand k, T_NONE if any register will do. */
 PtxType form_opd_type(const Form *f, const ModSet *ms, uint32_t k);
@@ -107,10 +124,12 @@ uint32_t form_opd_count(const Form *f, const ModSet *ms, uint32_t k);
 /* Is the tied operand to be written with these modifiers? */
 bool form_tie_holds(const OpdForm *o, const ModSet *ms);
 
-/* Rules of the manual that tie modifiers to each other (rules.c): NULL if all hold, else what is wrong. */
+/* Rules of the manual that tie modifiers to each other (rules.c): NULL if all hold, else what is
+ * wrong. */
 const char *form_rule_broken(const Form *f, OpCode op, const ModSet *ms);
 
-/* Writes the opcode of these modifiers as the row orders them, at most n bytes; returns its length. */
+/* Writes the opcode of these modifiers as the row orders them, at most n bytes; returns its length.
+ */
 size_t form_spell(const Forms *fs, OpCode op, const ModSet *ms, char *buf, size_t n);
 
 /* Spelling of value v (from 1) of a class, and the word of the class in syntax lines. */

@@ -1,4 +1,5 @@
-/* Statements inside a function: labels, declarations, instructions and their operands as written. */
+/* Statements inside a function: labels, declarations, instructions and their operands as written.
+ */
 #include "isa/parse.h"
 
 #include <string.h>
@@ -14,8 +15,8 @@ uint32_t add_elem(Parser *p, const Operand *o)
 static bool undeclared(Parser *p, const Name *name, Loc loc)
 {
     const char *near = names_nearest(&p->names, name->s, name->len, false);
-    return fail_at(p, loc, ERR_SEMANTIC, "'%.60s' is not declared%s%.60s%s", name->s, near ? "; did you mean '" : "",
-                   near ? near : "", near ? "'?" : "");
+    return fail_at(p, loc, ERR_SEMANTIC, "'%.60s' is not declared%s%.60s%s", name->s,
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 bool use_label(Parser *p, Name *name, Operand *opd, int64_t *place, Loc loc)
@@ -33,8 +34,9 @@ static void vector_reg(Parser *p, const Sym *sym, Operand *o)
     o->kind = OPD_VEC;
     o->n = sym->n;
     for (int32_t i = 0; i < sym->n; i++) {
-        uint32_t at = add_elem(p, &(Operand){.kind = OPD_REG, .reg = sym->index + i, .var = -1, .func = -1,
-                                             .col = o->col});
+        uint32_t at = add_elem(
+            p, &(Operand){
+                   .kind = OPD_REG, .reg = sym->index + i, .var = -1, .func = -1, .col = o->col});
         if (i == 0)
             o->first = at;
     }
@@ -153,7 +155,8 @@ static bool parse_vector(Parser *p, Raw *r, uint16_t close)
     while (!at_punct(p, close)) {
         Raw e;
         if (n == MAX_ELEMS)
-            return fail_at(p, p->tok.loc, ERR_SYNTAX, "a vector of more than %d elements", MAX_ELEMS);
+            return fail_at(p, p->tok.loc, ERR_SYNTAX, "a vector of more than %d elements",
+                           MAX_ELEMS);
         if (!parse_scalar(p, &e) || !check_declared(p, &e))
             return false;
         elem[n++] = e.o;
@@ -194,7 +197,8 @@ static bool parse_address(Parser *p)
     r->o.var = base.o.var;
     bool good = base.o.kind == OPD_REG || base.o.kind == OPD_ADDR_OF || base.o.kind == OPD_IMM;
     if (!good || base.o.neg || base.o.is_float)
-        return fail_at(p, base.loc, ERR_SEMANTIC, "an address starts with a register, a variable or a constant");
+        return fail_at(p, base.loc, ERR_SEMANTIC,
+                       "an address starts with a register, a variable or a constant");
     if (base.o.kind == OPD_REG && !parse_offset(p, &r->o.imm))
         return false;
     if (accept(p, ',')) {
@@ -278,7 +282,8 @@ static bool parse_call(Parser *p, const Token *tok, const Opcode *oc, Insn *in)
     if (!parse_scalar(p, &r) || !check_declared(p, &r))
         return false;
     if (r.o.kind != OPD_FUNC && r.o.kind != OPD_REG)
-        return fail_at(p, r.loc, ERR_SEMANTIC, "'%.60s' is not a function", r.name ? r.name->s : "_");
+        return fail_at(p, r.loc, ERR_SEMANTIC, "'%.60s' is not a function",
+                       r.name ? r.name->s : "_");
     o[1] = r.o;
     if (accept(p, ',')) {
         if (at_punct(p, '(')) {
@@ -327,13 +332,15 @@ static bool parse_label_directive(Parser *p, Name *name, Loc loc, bool *taken)
         for (uint32_t i = 0; i < list.n; i++)
             use_label(p, target[i], NULL, &list.target[i], where[i]);
         f->lists = grow(p->a, f->lists, f->n_lists, &p->cap_targets, sizeof *f->lists);
-        Sym sym = {.kind = SYM_TARGETS, .index = (int32_t)f->n_lists, .depth = p->depth, .loc = loc};
+        Sym sym = {
+            .kind = SYM_TARGETS, .index = (int32_t)f->n_lists, .depth = p->depth, .loc = loc};
         f->lists[f->n_lists++] = list;
         names_bind(&p->names, name, true, sym);
         return expect(p, ';');
     }
     if (at_word(p, ".calltargets") || at_word(p, ".callprototype")) {
-        names_bind(&p->names, name, true, (Sym){.kind = SYM_TARGETS, .index = -1, .depth = p->depth, .loc = loc});
+        names_bind(&p->names, name, true,
+                   (Sym){.kind = SYM_TARGETS, .index = -1, .depth = p->depth, .loc = loc});
         while (p->tok.kind != TOK_END && !at_punct(p, ';'))
             advance(p);
         return expect(p, ';');
@@ -350,7 +357,8 @@ static bool parse_label(Parser *p)
     advance(p);
     advance(p); /* ':' */
     if (name->label.kind != SYM_NONE && name->label.depth == p->depth)
-        return fail_at(p, t.loc, ERR_SEMANTIC, "the label '%.60s' is declared twice in this scope; first on line %u",
+        return fail_at(p, t.loc, ERR_SEMANTIC,
+                       "the label '%.60s' is declared twice in this scope; first on line %u",
                        name->s, name->label.loc.line);
     if (!parse_label_directive(p, name, t.loc, &taken))
         return false;
@@ -358,7 +366,8 @@ static bool parse_label(Parser *p)
         return true;
     int32_t at = (int32_t)this_func(p)->n_insns;
     p->last_label = at;
-    names_bind(&p->names, name, true, (Sym){.kind = SYM_LABEL, .index = at, .depth = p->depth, .loc = t.loc});
+    names_bind(&p->names, name, true,
+               (Sym){.kind = SYM_LABEL, .index = at, .depth = p->depth, .loc = t.loc});
     return true;
 }
 
@@ -411,7 +420,8 @@ static bool parse_directive(Parser *p)
         advance(p);
         return parse_vars(p, space, false);
     }
-    return expected(p, "an instruction, a label, or one of .reg .local .shared .param .global .const .pragma .loc");
+    return expected(p, "an instruction, a label, or one of .reg .local .shared .param .global "
+                       ".const .pragma .loc");
 }
 
 bool parse_statement(Parser *p)

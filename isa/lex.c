@@ -24,7 +24,8 @@ static bool is(char c, int cls)
 
 void lex_init(Lexer *lx, const char *file, const char *text, size_t len, Err *err)
 {
-    *lx = (Lexer){.at = text, .end = text + len, .line_start = text, .file = file, .line = 1, .err = err};
+    *lx = (Lexer){
+        .at = text, .end = text + len, .line_start = text, .file = file, .line = 1, .err = err};
 }
 
 static char char_at(const Lexer *lx, size_t n)
@@ -34,7 +35,8 @@ static char char_at(const Lexer *lx, size_t n)
 
 static Loc here(const Lexer *lx)
 {
-    return (Loc){.file = lx->file, .line = lx->line, .col = (uint32_t)(lx->at - lx->line_start) + 1};
+    return (Loc){
+        .file = lx->file, .line = lx->line, .col = (uint32_t)(lx->at - lx->line_start) + 1};
 }
 
 static void new_line(Lexer *lx)
@@ -116,8 +118,8 @@ static const char *skip_dotted(const char *p, const char *end)
 
 static bool bad_number(Lexer *lx, const Token *tok, const char *what)
 {
-    return err_set(lx->err, ERR_SYNTAX, tok->loc, "'%.*s' is not %s", (int)(tok->len < 60 ? tok->len : 60),
-                   tok->text, what);
+    return err_set(lx->err, ERR_SYNTAX, tok->loc, "'%.*s' is not %s",
+                   (int)(tok->len < 60 ? tok->len : 60), tok->text, what);
 }
 
 static uint64_t digit_value(char c)
@@ -133,11 +135,15 @@ static bool float_bits(Lexer *lx, Token *tok, uint32_t n_digits)
     uint64_t v = 0;
     for (uint32_t i = 2; i < tok->len; i++) {
         if (!is(tok->text[i], CH_HEX) || i - 2 >= n_digits)
-            return bad_number(lx, tok, n_digits == 8 ? "0f and 8 hexadecimal digits" : "0d and 16 hexadecimal digits");
+            return bad_number(lx, tok,
+                              n_digits == 8 ? "0f and 8 hexadecimal digits"
+                                            : "0d and 16 hexadecimal digits");
         v = v << 4 | digit_value(tok->text[i]);
     }
     if (tok->len != n_digits + 2)
-        return bad_number(lx, tok, n_digits == 8 ? "0f and 8 hexadecimal digits" : "0d and 16 hexadecimal digits");
+        return bad_number(lx, tok,
+                          n_digits == 8 ? "0f and 8 hexadecimal digits"
+                                        : "0d and 16 hexadecimal digits");
     tok->kind = n_digits == 8 ? TOK_F32 : TOK_F64;
     tok->value = v;
     return true;
@@ -230,7 +236,8 @@ static bool punct(Lexer *lx, Token *tok)
     tok->len = 1;
     tok->punct = (uint16_t)(unsigned char)a;
     if (a < 33 || a > 126)
-        return err_set(lx->err, ERR_SYNTAX, tok->loc, "the character with code %u has no meaning here",
+        return err_set(lx->err, ERR_SYNTAX, tok->loc,
+                       "the character with code %u has no meaning here",
                        (unsigned)(unsigned char)a);
     for (size_t i = 0; b && i < sizeof pairs / sizeof pairs[0]; i++)
         if (pairs[i][0] == a && pairs[i][1] == b) {

@@ -30,7 +30,8 @@ static bool type_fits(const Forms *fs, const ModForm *m, int32_t word)
 }
 
 /* The free place that takes the word, literal places first, or -1. *value is set for a class. */
-static int32_t free_slot(const Forms *fs, const Form *f, int32_t word, uint32_t filled, uint8_t *value)
+static int32_t free_slot(const Forms *fs, const Form *f, int32_t word, uint32_t filled,
+                         uint8_t *value)
 {
     const Word *w = &fs->words[word];
     for (uint32_t i = 0; i < f->n_mods; i++)
@@ -79,7 +80,8 @@ static bool equal_types(const Form *f, const ModSet *out)
     return true;
 }
 
-bool form_match(const Forms *fs, const Form *f, const int32_t *words, uint32_t n, ModSet *out, ModMiss *miss)
+bool form_match(const Forms *fs, const Form *f, const int32_t *words, uint32_t n, ModSet *out,
+                ModMiss *miss)
 {
     uint32_t filled = 0, n_types = 0;
     *out = (ModSet){0};
@@ -117,11 +119,16 @@ bool form_match(const Forms *fs, const Form *f, const int32_t *words, uint32_t n
 static PtxType wider(PtxType t)
 {
     switch (t) {
-    case T_U16: return T_U32;
-    case T_S16: return T_S32;
-    case T_U32: return T_U64;
-    case T_S32: return T_S64;
-    default: return T_NONE; /* only these have a .wide form */
+    case T_U16:
+        return T_U32;
+    case T_S16:
+        return T_S32;
+    case T_U32:
+        return T_U64;
+    case T_S32:
+        return T_S64;
+    default:
+        return T_NONE; /* only these have a .wide form */
     }
 }
 
@@ -129,13 +136,19 @@ PtxType form_opd_type(const Form *f, const ModSet *ms, uint32_t k)
 {
     const OpdForm *o = &f->opd[k];
     switch ((TypeRule)o->type_rule) {
-    case TR_T1: return (PtxType)ms->type[0];
-    case TR_T2: return (PtxType)ms->type[1];
-    case TR_T3: return (PtxType)ms->type[2];
-    case TR_WIDE: return wider((PtxType)ms->type[0]);
-    case TR_FIXED: return (PtxType)o->type;
+    case TR_T1:
+        return (PtxType)ms->type[0];
+    case TR_T2:
+        return (PtxType)ms->type[1];
+    case TR_T3:
+        return (PtxType)ms->type[2];
+    case TR_WIDE:
+        return wider((PtxType)ms->type[0]);
+    case TR_FIXED:
+        return (PtxType)o->type;
     case TR_ANY:
-    case TR_CONST: return T_NONE;
+    case TR_CONST:
+        return T_NONE;
     }
     return T_NONE;
 }
@@ -145,9 +158,12 @@ static uint32_t tmem_count(const ModSet *ms)
 {
     uint32_t n = 1u << (ms->mod[MC_NUM] - MV_NUM_X1);
     switch (ms->mod[MC_TSHAPE]) {
-    case MV_TSHAPE_S16X128B: return 2 * n;
-    case MV_TSHAPE_S16X256B: return 4 * n;
-    default: return n;
+    case MV_TSHAPE_S16X128B:
+        return 2 * n;
+    case MV_TSHAPE_S16X256B:
+        return 4 * n;
+    default:
+        return n;
     }
 }
 
@@ -162,14 +178,22 @@ uint32_t form_opd_count(const Form *f, const ModSet *ms, uint32_t k)
 {
     const OpdForm *o = &f->opd[k];
     switch ((CountRule)o->count_rule) {
-    case CR_ANY: return 0;
-    case CR_FIXED: return o->count;
-    case CR_VEC: return ms->mod[MC_VEC] ? 1u << ms->mod[MC_VEC] : 1;
-    case CR_DIM: return ms->mod[MC_DIM];
-    case CR_NUM: return 1u << (ms->mod[MC_NUM] - MV_NUM_X1);
-    case CR_TMEM: return tmem_count(ms);
-    case CR_WGMMA: return wgmma_count(ms);
-    case CR_LANES: return ms->mod[MC_CG] == MV_CG_TWO ? 8 : 4;
+    case CR_ANY:
+        return 0;
+    case CR_FIXED:
+        return o->count;
+    case CR_VEC:
+        return ms->mod[MC_VEC] ? 1u << ms->mod[MC_VEC] : 1;
+    case CR_DIM:
+        return ms->mod[MC_DIM];
+    case CR_NUM:
+        return 1u << (ms->mod[MC_NUM] - MV_NUM_X1);
+    case CR_TMEM:
+        return tmem_count(ms);
+    case CR_WGMMA:
+        return wgmma_count(ms);
+    case CR_LANES:
+        return ms->mod[MC_CG] == MV_CG_TWO ? 8 : 4;
     }
     return 0;
 }

@@ -94,7 +94,8 @@ uint32_t edit_distance(const char *a, size_t na, const char *b, size_t nb, uint3
             uint32_t d = up[j - 1] + (a[i - 1] != b[j - 1]);
             d = d < up[j] + 1 ? d : up[j] + 1;
             d = d < now[j - 1] + 1 ? d : now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && up2[j - 2] + 1 < d)
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                up2[j - 2] + 1 < d)
                 d = up2[j - 2] + 1;
             now[j] = d;
         }

@@ -1,5 +1,5 @@
-/* Names of a module: each spelling is one Name, which knows what it stands for in the scope at hand. Scopes nest; on
- * leaving one, what its names stood for before comes back. */
+/* Names of a module: each spelling is one Name, which knows what it stands for in the scope at
+ * hand. Scopes nest; on leaving one, what its names stood for before comes back. */
 #ifndef RAO_ISA_NAMES_H
 #define RAO_ISA_NAMES_H
 
@@ -20,16 +20,17 @@ typedef struct Sym {
     uint8_t kind, n;
     uint16_t depth; /* of the scope that declares it */
     int32_t index;
-    Loc loc;        /* of the declaration */
+    Loc loc; /* of the declaration */
 } Sym;
 
 typedef struct Name {
     const char *s;
     uint32_t len, hash;
-    Sym sym, label;     /* two name spaces */
-    int32_t opcode;     /* index + 1 of the cached opcode of this spelling, 0 = none */
-    uint32_t used_in;   /* Parser.func_no of the function in which a register or variable bears it after flattening */
-    uint32_t copies;    /* how many new names were made from it */
+    Sym sym, label;   /* two name spaces */
+    int32_t opcode;   /* index + 1 of the cached opcode of this spelling, 0 = none */
+    uint32_t used_in; /* Parser.func_no of the function in which a register or variable bears it
+                         after flattening */
+    uint32_t copies;  /* how many new names were made from it */
 } Name;
 
 typedef struct Undo {
@@ -63,8 +64,8 @@ const char *names_nearest(const Names *ns, const char *s, size_t n, bool label);
 /* Edits (insert, delete, replace, swap of neighbours) to make b from a; at most `limit` + 1. */
 uint32_t edit_distance(const char *a, size_t na, const char *b, size_t nb, uint32_t limit);
 
-/* Is `cand` nearer to s than `best` (NULL: none yet), and within *best_d edits? Then *best_d is set. Of two at the same
- * distance the one with the longer common beginning wins. */
+/* Is `cand` nearer to s than `best` (NULL: none yet), and within *best_d edits? Then *best_d is
+ * set. Of two at the same distance the one with the longer common beginning wins. */
 bool spelled_nearer(const char *s, size_t n, const char *cand, const char *best, uint32_t *best_d);
 
 /* Grows an arena array so that one more element fits: returns the array to use. */

@@ -19,8 +19,8 @@ bool at_punct(const Parser *p, uint16_t punct)
 
 bool at_word(const Parser *p, const char *word)
 {
-    return (p->tok.kind == TOK_DIRECTIVE || p->tok.kind == TOK_WORD) && strlen(word) == p->tok.len &&
-           memcmp(word, p->tok.text, p->tok.len) == 0;
+    return (p->tok.kind == TOK_DIRECTIVE || p->tok.kind == TOK_WORD) &&
+           strlen(word) == p->tok.len && memcmp(word, p->tok.text, p->tok.len) == 0;
 }
 
 bool accept(Parser *p, uint16_t punct)
@@ -55,8 +55,10 @@ bool expected(Parser *p, const char *what)
         return fail_at(p, p->tok.loc, ERR_SYNTAX, "expected %s, found '%.*s'", what,
                        (int)(p->tok.len < 60 ? p->tok.len : 60), p->tok.text);
     if (p->depth > 0)
-        return fail_at(p, p->tok.loc, ERR_SYNTAX, "expected %s, but the file ends here; '}' expected to close the %s "
-                       "opened on line %u", what, p->depth <= 2 ? "body" : "block", p->scope[p->depth - 1].open.line);
+        return fail_at(p, p->tok.loc, ERR_SYNTAX,
+                       "expected %s, but the file ends here; '}' expected to close the %s "
+                       "opened on line %u",
+                       what, p->depth <= 2 ? "body" : "block", p->scope[p->depth - 1].open.line);
     return fail_at(p, p->tok.loc, ERR_SYNTAX, "expected %s, but the file ends here", what);
 }
 
@@ -104,8 +106,10 @@ static bool settle_labels(Parser *p, const Scope *s)
         return true;
     const Patch *first = &p->patches[0];
     const char *near = names_nearest(&p->names, first->name->s, first->name->len, true);
-    return fail_at(p, first->loc, ERR_SEMANTIC, "there is no label '%.60s' in this scope or one around it%s%.60s%s",
-                   first->name->s, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return fail_at(p, first->loc, ERR_SEMANTIC,
+                   "there is no label '%.60s' in this scope or one around it%s%.60s%s",
+                   first->name->s, near ? "; did you mean '" : "", near ? near : "",
+                   near ? "'?" : "");
 }
 
 bool close_scope(Parser *p)
@@ -191,8 +195,9 @@ static bool parse_attributes(Parser *p, Func *f)
             good = skip_pragma(p);
         else if (!accept_word(p, ".blocksareclusters") && !accept_word(p, ".noreturn") &&
                  !accept_word(p, ".abi_preserve_control"))
-            return expected(p, "'{', ';' or a directive such as .maxntid, .reqntid, .minnctapersm, .maxnreg, "
-                               ".reqnctapercluster, .explicitcluster");
+            return expected(
+                p, "'{', ';' or a directive such as .maxntid, .reqntid, .minnctapersm, .maxnreg, "
+                   ".reqnctapercluster, .explicitcluster");
         if (!good)
             return false;
     }
@@ -206,12 +211,17 @@ static void end_with_ret(Parser *p)
     bool ends = f->n_insns > 0;
     if (ends) {
         const Insn *last = &f->insns[f->n_insns - 1];
-        ends = (last->op == OP_RET || last->op == OP_EXIT || last->op == OP_TRAP || last->op == OP_BRA) &&
+        ends = (last->op == OP_RET || last->op == OP_EXIT || last->op == OP_TRAP ||
+                last->op == OP_BRA) &&
                last->guard < 0 && p->last_label < (int32_t)f->n_insns;
     }
     if (ends)
         return;
-    Insn ret = {.op = OP_RET, .guard = -1, .loc = p->tok.loc, .src_file = p->src_file, .src_line = p->src_line};
+    Insn ret = {.op = OP_RET,
+                .guard = -1,
+                .loc = p->tok.loc,
+                .src_file = p->src_file,
+                .src_line = p->src_line};
     append_insn(p, &ret);
 }
 
@@ -248,13 +258,14 @@ static bool declare_func(Parser *p, const Token *tok, bool is_entry, int32_t *in
     if (name->sym.kind == SYM_FUNC) {
         *index = name->sym.index;
         if (m->funcs[*index].is_entry != is_entry)
-            return fail_at(p, tok->loc, ERR_SEMANTIC, "'%.60s' is declared as %s on line %u", name->s,
-                           is_entry ? ".func" : ".entry", name->sym.loc.line);
+            return fail_at(p, tok->loc, ERR_SEMANTIC, "'%.60s' is declared as %s on line %u",
+                           name->s, is_entry ? ".func" : ".entry", name->sym.loc.line);
         return true;
     }
     m->funcs = grow(p->a, m->funcs, m->n_funcs, &p->cap_funcs, sizeof *m->funcs);
     *index = (int32_t)m->n_funcs;
-    m->funcs[m->n_funcs] = (Func){.name = name->s, .is_entry = is_entry, .is_extern = true, .loc = tok->loc};
+    m->funcs[m->n_funcs] =
+        (Func){.name = name->s, .is_entry = is_entry, .is_extern = true, .loc = tok->loc};
     if (!declare(p, name, (Sym){.kind = SYM_FUNC, .index = *index, .loc = tok->loc}, "function"))
         return false;
     m->n_funcs++;
@@ -277,7 +288,8 @@ static bool finish_func(Parser *p, int32_t index, const Func *head, Loc loc)
     if (!is_body && !at_punct(p, ';'))
         return expected(p, "'{' or ';'");
     if (is_body && !f->is_extern)
-        return fail_at(p, loc, ERR_SEMANTIC, "'%.60s' is defined twice; first on line %u", f->name, f->loc.line);
+        return fail_at(p, loc, ERR_SEMANTIC, "'%.60s' is defined twice; first on line %u", f->name,
+                       f->loc.line);
     forget_params(p->m, f->is_extern ? f : head);
     if (f->is_extern) {
         const char *name = f->name;
@@ -296,7 +308,8 @@ static bool finish_func(Parser *p, int32_t index, const Func *head, Loc loc)
     return parse_body(p);
 }
 
-/* The name stands behind the returned parameters, but they need to know the function: look ahead. */
+/* The name stands behind the returned parameters, but they need to know the function: look ahead.
+ */
 static bool name_ahead(Parser *p, bool is_entry, Token *name, int32_t *index)
 {
     Lexer before = p->lx;
@@ -392,7 +405,8 @@ static bool skip_section(Parser *p)
     advance(p);
     for (uint32_t depth = 1; depth > 0; advance(p)) {
         if (p->tok.kind == TOK_END)
-            return fail_at(p, p->tok.loc, ERR_SYNTAX, "'}' expected to close the section opened on line %u", open.line);
+            return fail_at(p, p->tok.loc, ERR_SYNTAX,
+                           "'}' expected to close the section opened on line %u", open.line);
         if (at_punct(p, '{'))
             depth++;
         if (at_punct(p, '}') && --depth == 0)
@@ -457,7 +471,8 @@ static bool alias(Parser *p)
             return expected(p, "the name of a function");
         name[i] = names_get(&p->names, p->tok.text, p->tok.len);
         if (name[i]->sym.kind != SYM_FUNC)
-            return fail_at(p, p->tok.loc, ERR_SEMANTIC, "'%.60s' is not a function declared above", name[i]->s);
+            return fail_at(p, p->tok.loc, ERR_SEMANTIC, "'%.60s' is not a function declared above",
+                           name[i]->s);
         advance(p);
         if (!expect(p, i == 0 ? ',' : ';'))
             return false;
@@ -465,7 +480,8 @@ static bool alias(Parser *p)
     Func *to = &p->m->funcs[name[0]->sym.index];
     const Func *from = &p->m->funcs[name[1]->sym.index];
     if (!to->is_extern || from->is_extern || to->is_entry)
-        return fail_at(p, name[0]->sym.loc, ERR_SEMANTIC, ".alias takes a prototype and a defined function");
+        return fail_at(p, name[0]->sym.loc, ERR_SEMANTIC,
+                       ".alias takes a prototype and a defined function");
     forget_params(p->m, to);
     const char *kept = to->name;
     *to = *from;
@@ -477,7 +493,8 @@ static bool alias(Parser *p)
 static bool linkage(Parser *p, bool *is_extern)
 {
     *is_extern = at_word(p, ".extern");
-    return at_word(p, ".extern") || at_word(p, ".visible") || at_word(p, ".weak") || at_word(p, ".common");
+    return at_word(p, ".extern") || at_word(p, ".visible") || at_word(p, ".weak") ||
+           at_word(p, ".common");
 }
 
 static bool parse_module_item(Parser *p)
@@ -518,7 +535,8 @@ static bool parse_module_item(Parser *p)
         return alias(p);
     if (accept_word(p, ".loc"))
         return parse_loc(p);
-    return expected(p, "a directive such as .entry, .func, .global, .const, .shared, .version, .target");
+    return expected(
+        p, "a directive such as .entry, .func, .global, .const, .shared, .version, .target");
 }
 
 static void add_sregs(Parser *p)
@@ -533,7 +551,8 @@ bool isa_parse(Arena *a, const char *path, const char *text, size_t len, Module 
 {
     Loc whole = {.file = path};
     if (len > INT32_MAX)
-        return err_set(err, ERR_UNSUPPORTED, whole, "PTX files of more than 2 GiB are not supported");
+        return err_set(err, ERR_UNSUPPORTED, whole,
+                       "PTX files of more than 2 GiB are not supported");
     Parser *p = arena_new(a, Parser, 1);
     Module *m = arena_new(a, Module, 1);
     p->a = a;
@@ -558,7 +577,8 @@ bool isa_parse(Arena *a, const char *path, const char *text, size_t len, Module 
     if (err->kind != ERR_NONE)
         return false;
     if (m->version_major == 0 || !m->target[0])
-        return err_set(err, ERR_SYNTAX, whole, m->version_major ? "there is no .target" : "there is no .version");
+        return err_set(err, ERR_SYNTAX, whole,
+                       m->version_major ? "there is no .target" : "there is no .version");
     layout(m);
     *out = m;
     return true;

@@ -1,8 +1,9 @@
-/* The parser's own state, shared by parse.c (module, functions), decl.c (registers, variables), expr.c (constants),
- * insn.c (statements, operands) and select.c (which row of the table). Not for use outside isa/.
+/* The parser's own state, shared by parse.c (module, functions), decl.c (registers, variables),
+ * expr.c (constants), insn.c (statements, operands) and select.c (which row of the table). Not for
+ * use outside isa/.
  *
- * A lexical error leaves the token at TOK_END with p->err set; whoever then expects something fails, and the first
- * error wins, so no caller needs to test for it. */
+ * A lexical error leaves the token at TOK_END with p->err set; whoever then expects something
+ * fails, and the first error wins, so no caller needs to test for it. */
 #ifndef RAO_ISA_PARSE_H
 #define RAO_ISA_PARSE_H
 
@@ -12,12 +13,12 @@
 #include "isa/names.h"
 
 enum {
-    MAX_SCOPES = 256,      /* nested { } */
-    MAX_RAW = 32,          /* operands of an instruction as written */
-    MAX_ELEMS = 256,       /* elements of a vector operand */
+    MAX_SCOPES = 256, /* nested { } */
+    MAX_RAW = 32,     /* operands of an instruction as written */
+    MAX_ELEMS = 256,  /* elements of a vector operand */
     MAX_EXPR_DEPTH = 64,
-    MAX_DIMS = 8,          /* of an array */
-    MAX_REGS = 1 << 18,    /* of a function */
+    MAX_DIMS = 8,       /* of an array */
+    MAX_REGS = 1 << 18, /* of a function */
     MAX_PARAMS = 4096,
     MAX_FILES = 1 << 16,
     MAX_INIT_BYTES = 1 << 26, /* of an initialised variable */
@@ -73,7 +74,7 @@ typedef struct Parser {
     Lexer lx;
     Token tok;
     uint32_t cap_funcs, cap_vars, cap_elems, cap_files;
-    int32_t func;    /* in whose body we are, or -1 */
+    int32_t func; /* in whose body we are, or -1 */
     uint32_t cap_regs, cap_insns, cap_targets;
     uint32_t func_no;   /* counts functions and prototypes from 1: whose names Name.used_in means */
     int32_t last_label; /* the furthest instruction that a label of this function names */
@@ -95,9 +96,10 @@ bool at_punct(const Parser *p, uint16_t punct);
 bool at_word(const Parser *p, const char *directive_or_word);
 bool accept(Parser *p, uint16_t punct);
 bool accept_word(Parser *p, const char *word);
-bool expect(Parser *p, uint16_t punct); /* else error "expected 'x'" */
+bool expect(Parser *p, uint16_t punct);     /* else error "expected 'x'" */
 bool expected(Parser *p, const char *what); /* sets the error, returns false */
-bool fail_at(Parser *p, Loc loc, ErrKind kind, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+bool fail_at(Parser *p, Loc loc, ErrKind kind, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 Func *this_func(Parser *p);
 bool open_scope(Parser *p, Loc loc);
 bool close_scope(Parser *p);

@@ -1,5 +1,6 @@
-/* A module back to PTX. Scopes are flat by now: registers come first, labels are $L_n for the instruction they stand at,
- * and names that several scopes had are already distinct. parse(print(m)) prints the same text again. */
+/* A module back to PTX. Scopes are flat by now: registers come first, labels are $L_n for the
+ * instruction they stand at, and names that several scopes had are already distinct.
+ * parse(print(m)) prints the same text again. */
 #include "isa/form.h"
 #include "isa/isa.h"
 
@@ -14,12 +15,18 @@ typedef struct Printer {
 static const char *space_text(Space s)
 {
     switch (s) {
-    case SP_GENERIC: return "";
-    case SP_CONST: return ".const";
-    case SP_GLOBAL: return ".global";
-    case SP_LOCAL: return ".local";
-    case SP_PARAM: return ".param";
-    case SP_SHARED: return ".shared";
+    case SP_GENERIC:
+        return "";
+    case SP_CONST:
+        return ".const";
+    case SP_GLOBAL:
+        return ".global";
+    case SP_LOCAL:
+        return ".local";
+    case SP_PARAM:
+        return ".param";
+    case SP_SHARED:
+        return ".shared";
     }
     return "";
 }
@@ -47,19 +54,32 @@ static void print_scalar(const Printer *p, const Operand *o)
     if (o->neg)
         putc('!', p->out);
     switch ((OpdKind)o->kind) {
-    case OPD_REG: fputs(p->f->regs[o->reg].name, p->out); break;
-    case OPD_IMM: print_imm(p->out, o); break;
-    case OPD_SREG: fputs(sreg_info[o->sreg].name, p->out); break;
+    case OPD_REG:
+        fputs(p->f->regs[o->reg].name, p->out);
+        break;
+    case OPD_IMM:
+        print_imm(p->out, o);
+        break;
+    case OPD_SREG:
+        fputs(sreg_info[o->sreg].name, p->out);
+        break;
     case OPD_ADDR_OF:
         fputs(p->m->vars[o->var].name, p->out);
         print_offset(p->out, o->imm);
         break;
-    case OPD_FUNC: fputs(p->m->funcs[o->func].name, p->out); break;
-    case OPD_SINK: putc('_', p->out); break;
-    case OPD_LABEL: fprintf(p->out, "$L_%lld", (long long)o->imm); break;
+    case OPD_FUNC:
+        fputs(p->m->funcs[o->func].name, p->out);
+        break;
+    case OPD_SINK:
+        putc('_', p->out);
+        break;
+    case OPD_LABEL:
+        fprintf(p->out, "$L_%lld", (long long)o->imm);
+        break;
     case OPD_NONE:
     case OPD_MEM:
-    case OPD_VEC: break; /* not scalars */
+    case OPD_VEC:
+        break; /* not scalars */
     }
 }
 
@@ -192,8 +212,8 @@ static void print_init(const Printer *p, const Var *v)
 static void print_var(const Printer *p, const Var *v)
 {
     uint32_t elem = type_info[v->type].bits / 8u;
-    fprintf(p->out, "%s .align %u .%s %s", space_text(v->space), v->align ? v->align : 1, type_info[v->type].name,
-            v->name);
+    fprintf(p->out, "%s .align %u .%s %s", space_text(v->space), v->align ? v->align : 1,
+            type_info[v->type].name, v->name);
     if (v->size != elem) {
         if (v->size == 0 && (v->is_extern || v->space == SP_PARAM))
             fputs("[]", p->out);
@@ -285,7 +305,8 @@ static void print_regs(const Printer *p)
             fputs(";\n", p->out);
         if (n > 1) {
             int head = (int)(strchr(f->regs[i].name, '.') - f->regs[i].name);
-            fprintf(p->out, ".reg .v%u .%s %.*s;\n", n, type_info[f->regs[i].type].name, head, f->regs[i].name);
+            fprintf(p->out, ".reg .v%u .%s %.*s;\n", n, type_info[f->regs[i].type].name, head,
+                    f->regs[i].name);
             open = T_NONE;
             continue;
         }
@@ -356,11 +377,13 @@ static void print_func(const Printer *p)
 void isa_print(FILE *out, const Module *m)
 {
     Printer p = {out, m, NULL};
-    fprintf(out, ".version %u.%u\n.target %s\n.address_size 64\n", m->version_major, m->version_minor, m->target);
+    fprintf(out, ".version %u.%u\n.target %s\n.address_size 64\n", m->version_major,
+            m->version_minor, m->target);
     for (uint32_t i = 1; i < m->n_files; i++)
         if (m->files[i][0])
             fprintf(out, ".file %u \"%s\"\n", i, m->files[i]);
-    for (uint32_t i = 0; i < m->n_funcs; i++) { /* prototypes first: initial values and calls may name them */
+    for (uint32_t i = 0; i < m->n_funcs;
+         i++) { /* prototypes first: initial values and calls may name them */
         p.f = &m->funcs[i];
         if (p.f->is_entry)
             continue;

@@ -1,6 +1,6 @@
-/* Rules of the manual among the modifiers of one instruction that a syntax line cannot say: an order needs a scope, an
- * atomic operation has its types. ptxas 13.0 is the witness: test_isa_table prints what these rules let through. Rows that
- * are not executed are not held to them. */
+/* Rules of the manual among the modifiers of one instruction that a syntax line cannot say: an
+ * order needs a scope, an atomic operation has its types. ptxas 13.0 is the witness: test_isa_table
+ * prints what these rules let through. Rows that are not executed are not held to them. */
 #include "isa/form.h"
 
 #include <string.h>
@@ -24,7 +24,8 @@ static bool has_class(const Form *f, ModClass c, bool optional)
 /* ld.acquire needs a scope and a scope needs an order, except where both have a default. */
 static const char *order_and_scope(const Form *f, OpCode op, const ModSet *ms)
 {
-    bool default_both = strncmp(op_row[op].syntax, "atom", 4) == 0 || strncmp(op_row[op].syntax, "red", 3) == 0 ||
+    bool default_both = strncmp(op_row[op].syntax, "atom", 4) == 0 ||
+                        strncmp(op_row[op].syntax, "red", 3) == 0 ||
                         strncmp(op_row[op].syntax, "fence", 5) == 0;
     if (default_both || !has_class(f, MC_SEM, true) || !has_class(f, MC_SCOPE, true))
         return NULL;
@@ -55,7 +56,8 @@ static const char *vectors(OpCode op, const ModSet *ms)
     bool plain = op == OP_LD || op == OP_ST;
     if (!ms->mod[MC_VEC])
         return NULL;
-    if (!plain && op != OP_LD_SHARED && op != OP_ST_SHARED && op != OP_LD_PARAM && op != OP_ST_PARAM)
+    if (!plain && op != OP_LD_SHARED && op != OP_ST_SHARED && op != OP_LD_PARAM &&
+        op != OP_ST_PARAM)
         return NULL;
     bool global = plain && ms->mod[MC_SS] == MV_SS_GLOBAL;
     if (bits > 256)
@@ -70,18 +72,25 @@ static const char *vectors(OpCode op, const ModSet *ms)
 /* The types that an atomic operation has. */
 static TypeSet atomic_types(uint32_t atomop)
 {
-    const TypeSet ints = BIT(T_U32) | BIT(T_S32) | BIT(T_U64), half = BIT(T_F16) | BIT(T_F16X2) | BIT(T_BF16) | BIT(T_BF16X2);
+    const TypeSet ints = BIT(T_U32) | BIT(T_S32) | BIT(T_U64),
+                  half = BIT(T_F16) | BIT(T_F16X2) | BIT(T_BF16) | BIT(T_BF16X2);
     switch (atomop) {
-    case MV_ATOM_ADD: return ints | BIT(T_F32) | BIT(T_F64) | half;
+    case MV_ATOM_ADD:
+        return ints | BIT(T_F32) | BIT(T_F64) | half;
     case MV_ATOM_MIN:
-    case MV_ATOM_MAX: return ints | BIT(T_S64) | half;
+    case MV_ATOM_MAX:
+        return ints | BIT(T_S64) | half;
     case MV_ATOM_AND:
     case MV_ATOM_OR:
-    case MV_ATOM_XOR: return BIT(T_B32) | BIT(T_B64);
-    case MV_ATOM_EXCH: return BIT(T_B32) | BIT(T_B64) | BIT(T_B128);
+    case MV_ATOM_XOR:
+        return BIT(T_B32) | BIT(T_B64);
+    case MV_ATOM_EXCH:
+        return BIT(T_B32) | BIT(T_B64) | BIT(T_B128);
     case MV_ATOM_INC:
-    case MV_ATOM_DEC: return BIT(T_U32);
-    default: return 0;
+    case MV_ATOM_DEC:
+        return BIT(T_U32);
+    default:
+        return 0;
     }
 }
 
@@ -117,20 +126,30 @@ static const char *atomics(OpCode op, const ModSet *ms)
 
 static const char *bulk_reduction(OpCode op, const ModSet *ms)
 {
-    static const TypeSet ints = BIT(T_U32) | BIT(T_S32) | BIT(T_U64), half = BIT(T_F16) | BIT(T_BF16);
+    static const TypeSet ints = BIT(T_U32) | BIT(T_S32) | BIT(T_U64),
+                         half = BIT(T_F16) | BIT(T_BF16);
     if (op != OP_CP_REDUCE_ASYNC_BULK)
         return NULL;
     TypeSet set = 0;
     switch (ms->mod[MC_REDOP]) {
-    case MV_REDOP_ADD: set = ints | BIT(T_F32) | BIT(T_F64) | half; break;
+    case MV_REDOP_ADD:
+        set = ints | BIT(T_F32) | BIT(T_F64) | half;
+        break;
     case MV_REDOP_MIN:
-    case MV_REDOP_MAX: set = ints | BIT(T_S64) | half; break;
+    case MV_REDOP_MAX:
+        set = ints | BIT(T_S64) | half;
+        break;
     case MV_REDOP_AND:
     case MV_REDOP_OR:
-    case MV_REDOP_XOR: set = BIT(T_B32) | BIT(T_B64); break;
+    case MV_REDOP_XOR:
+        set = BIT(T_B32) | BIT(T_B64);
+        break;
     case MV_REDOP_INC:
-    case MV_REDOP_DEC: set = BIT(T_U32); break;
-    default: break;
+    case MV_REDOP_DEC:
+        set = BIT(T_U32);
+        break;
+    default:
+        break;
     }
     if (!in_set(ms->type[0], set))
         return "this reduction does not have this type";
@@ -169,8 +188,9 @@ static bool holds_all(uint32_t a, uint32_t b)
 
 static const char *conversions(OpCode op, const ModSet *ms)
 {
-    bool floats = op == OP_CVT_F2I || op == OP_CVT_I2F || op == OP_CVT_WIDEN || op == OP_CVT_NARROW ||
-                  op == OP_CVT_F2F || op == OP_CVT_F64 || op == OP_CVT_TO_F64;
+    bool floats = op == OP_CVT_F2I || op == OP_CVT_I2F || op == OP_CVT_WIDEN ||
+                  op == OP_CVT_NARROW || op == OP_CVT_F2F || op == OP_CVT_F64 ||
+                  op == OP_CVT_TO_F64;
     uint32_t rnd = ms->mod[MC_RND];
     if (floats && ms->mod[MC_FTZ] && !any_type(ms, T_F32))
         return ".ftz needs an .f32 on one side";
@@ -198,7 +218,8 @@ static const char *copies(OpCode op, const ModSet *ms)
     if (load && ms->mod[MC_MCAST] && ms->mod[MC_SS] != MV_SS_SHARED_CLUSTER)
         return ".multicast::cluster needs .shared::cluster";
     if (op == OP_TENSORMAP_REPLACE) {
-        bool wide = ms->mod[MC_FIELD] == MV_FIELD_GLOBAL_ADDRESS || ms->mod[MC_FIELD] == MV_FIELD_GLOBAL_STRIDE;
+        bool wide = ms->mod[MC_FIELD] == MV_FIELD_GLOBAL_ADDRESS ||
+                    ms->mod[MC_FIELD] == MV_FIELD_GLOBAL_STRIDE;
         if (wide != (ms->type[0] == T_B64))
             return wide ? "this field is .b64" : "this field is .b32";
     }
@@ -209,7 +230,8 @@ static const char *tensor_cores(OpCode op, const ModSet *ms)
 {
     if (op == OP_TCGEN05_CP) {
         uint32_t shape = ms->mod[MC_CPSHAPE], mc = ms->mod[MC_CPMC];
-        if (shape == MV_CPSHAPE_S64X128B && mc != MV_CPMC_WARPX2_02_13 && mc != MV_CPMC_WARPX2_01_23)
+        if (shape == MV_CPSHAPE_S64X128B && mc != MV_CPMC_WARPX2_02_13 &&
+            mc != MV_CPMC_WARPX2_01_23)
             return ".64x128b needs .warpx2::02_13 or .warpx2::01_23";
         if (shape == MV_CPSHAPE_S32X128B && mc != MV_CPMC_WARPX4)
             return ".32x128b needs .warpx4";
@@ -218,7 +240,8 @@ static const char *tensor_cores(OpCode op, const ModSet *ms)
     }
     if (op == OP_TCGEN05_LD || op == OP_TCGEN05_ST) {
         uint32_t shape = ms->mod[MC_TSHAPE], num = ms->mod[MC_NUM];
-        if ((shape == MV_TSHAPE_S16X128B && num > MV_NUM_X64) || (shape == MV_TSHAPE_S16X256B && num > MV_NUM_X32))
+        if ((shape == MV_TSHAPE_S16X128B && num > MV_NUM_X64) ||
+            (shape == MV_TSHAPE_S16X256B && num > MV_NUM_X32))
             return "more than 128 registers";
     }
     if (op == OP_TCGEN05_MMA_SCALED || op == OP_TCGEN05_MMA_SCALED_TS) {

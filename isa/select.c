@@ -1,4 +1,5 @@
-/* From an opcode's spelling and the operands as written to one row of the table, with messages when there is none. */
+/* From an opcode's spelling and the operands as written to one row of the table, with messages when
+ * there is none. */
 #include "isa/parse.h"
 
 #include <string.h>
@@ -41,10 +42,11 @@ static bool split_opcode(const Forms *fs, const Token *t, Split *s)
 /* Instructions of the manual that no row describes. */
 static bool is_known_elsewhere(const char *s, size_t n)
 {
-    static const char *const names[] = {"tex",  "tld4",  "txq",   "suld",  "sust",    "sured",  "suq",  "istypep",
-                                        "wmma", "vadd",  "vsub",  "vmad",  "vabsdiff", "vmin",  "vmax", "vshl",
-                                        "vshr", "vset",  "vadd2", "vadd4", "vsub2",   "vsub4",  "vavrg2", "vavrg4",
-                                        "vmin2", "vmax2", "vset2", "vset4", "vote",   "shfl",   "match", "mma"};
+    static const char *const names[] = {
+        "tex",   "tld4",  "txq",   "suld",  "sust",     "sured", "suq",    "istypep",
+        "wmma",  "vadd",  "vsub",  "vmad",  "vabsdiff", "vmin",  "vmax",   "vshl",
+        "vshr",  "vset",  "vadd2", "vadd4", "vsub2",    "vsub4", "vavrg2", "vavrg4",
+        "vmin2", "vmax2", "vset2", "vset4", "vote",     "shfl",  "match",  "mma"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i]) == n && memcmp(names[i], s, n) == 0)
             return true;
@@ -57,7 +59,8 @@ static bool unknown_mnemonic(Parser *p, const Token *tok, const Split *s)
     const char *best = NULL;
     uint32_t best_d = s->len[0] <= 3 ? 1 : 2;
     if (is_known_elsewhere(s->at[0], s->len[0]))
-        return fail_at(p, tok->loc, ERR_UNSUPPORTED, "the instruction '%.*s' is not supported", (int)s->len[0], s->at[0]);
+        return fail_at(p, tok->loc, ERR_UNSUPPORTED, "the instruction '%.*s' is not supported",
+                       (int)s->len[0], s->at[0]);
     for (uint32_t i = 0; i < fs->n_words; i++) {
         if (fs->first[i] < 0)
             continue;
@@ -65,8 +68,8 @@ static bool unknown_mnemonic(Parser *p, const Token *tok, const Split *s)
             best = fs->words[i].text;
     }
     return fail_at(p, tok->loc, ERR_SYNTAX, "'%.*s' is not an instruction%s%s%s",
-                   (int)(s->len[0] < 60 ? s->len[0] : 60), s->at[0], best ? "; did you mean '" : "", best ? best : "",
-                   best ? "'?" : "");
+                   (int)(s->len[0] < 60 ? s->len[0] : 60), s->at[0], best ? "; did you mean '" : "",
+                   best ? best : "", best ? "'?" : "");
 }
 
 static void append_choices(Parser *p, const ModForm *m)
@@ -97,7 +100,8 @@ static void title(const Parser *p, const Form *f, const ModSet *ms, char *buf, s
     }
 }
 
-static void nearest_choice(const Form *f, const char *s, size_t n, const char **best, uint32_t *best_d)
+static void nearest_choice(const Form *f, const char *s, size_t n, const char **best,
+                           uint32_t *best_d)
 {
     for (uint32_t i = 0; i < f->n_mods; i++) {
         const ModForm *m = &f->mod[i];
@@ -110,8 +114,8 @@ static void nearest_choice(const Form *f, const char *s, size_t n, const char **
     }
 }
 
-static bool no_such_modifier(Parser *p, const Token *tok, const Split *s, const Form *f, const ModSet *ms,
-                             const ModMiss *miss)
+static bool no_such_modifier(Parser *p, const Token *tok, const Split *s, const Form *f,
+                             const ModSet *ms, const ModMiss *miss)
 {
     char name[128];
     uint32_t at = (uint32_t)miss->word_at + 1;
@@ -121,7 +125,8 @@ static bool no_such_modifier(Parser *p, const Token *tok, const Split *s, const 
     const char *best = NULL;
     uint32_t best_d = s->len[at] <= 3 ? 1 : 2;
     nearest_choice(f, s->at[at], s->len[at], &best, &best_d);
-    fail_at(p, loc, ERR_SYNTAX, "%s has no %s '.%.*s'", name, miss->is_type ? "place for the type" : "modifier",
+    fail_at(p, loc, ERR_SYNTAX, "%s has no %s '.%.*s'", name,
+            miss->is_type ? "place for the type" : "modifier",
             (int)(s->len[at] < 60 ? s->len[at] : 60), s->at[at]);
     if (best)
         err_append(p->err, "; did you mean '.%s'?", best);
@@ -132,7 +137,8 @@ static bool no_such_modifier(Parser *p, const Token *tok, const Split *s, const 
             continue;
         bool again = false; /* two places of one class or placeholder have one list */
         for (uint32_t k = 0; k < i; k++)
-            again |= f->mod[k].kind == m->kind && f->mod[k].cls == m->cls && f->mod[k].types == m->types;
+            again |=
+                f->mod[k].kind == m->kind && f->mod[k].cls == m->cls && f->mod[k].types == m->types;
         if (again)
             continue;
         err_append(p->err, any ? "" : "; it takes");
@@ -142,7 +148,8 @@ static bool no_such_modifier(Parser *p, const Token *tok, const Split *s, const 
     return false;
 }
 
-/* Is the first miss nearer to a match? A row of other types is further away than one without the modifier. */
+/* Is the first miss nearer to a match? A row of other types is further away than one without the
+ * modifier. */
 static bool closer(const ModMiss *a, const ModMiss *b)
 {
     if (a->is_type != b->is_type)
@@ -173,7 +180,8 @@ static bool no_row(Parser *p, const Token *tok, const Split *s)
     title(p, best, &best_ms, name, sizeof name);
     if (best_miss.slot < 0)
         return fail_at(p, tok->loc, ERR_SYNTAX, "the types of %s must be equal", name);
-    fail_at(p, tok->loc, ERR_SYNTAX, "'%.*s' lacks a modifier, one of", (int)(tok->len < 80 ? tok->len : 80), tok->text);
+    fail_at(p, tok->loc, ERR_SYNTAX, "'%.*s' lacks a modifier, one of",
+            (int)(tok->len < 80 ? tok->len : 80), tok->text);
     append_choices(p, &best->mod[best_miss.slot]);
     return false;
 }
@@ -187,7 +195,8 @@ bool find_opcode(Parser *p, const Token *tok, const Opcode **out)
     }
     Split s;
     if (!split_opcode(p->fs, tok, &s))
-        return fail_at(p, tok->loc, ERR_SYNTAX, "an opcode of more than %d words", FORM_WORDS_IN_OPCODE);
+        return fail_at(p, tok->loc, ERR_SYNTAX, "an opcode of more than %d words",
+                       FORM_WORDS_IN_OPCODE);
     int32_t first = s.word[0] >= 0 ? p->fs->first[s.word[0]] : -1;
     if (first < 0)
         return unknown_mnemonic(p, tok, &s);
@@ -232,13 +241,18 @@ static bool is_pred(Parser *p, const Operand *o)
 static bool value_fits(Parser *p, const OpdForm *o, const Raw *r)
 {
     switch (r->o.kind) {
-    case OPD_REG: return !is_pred(p, &r->o) && !r->o.neg && o->type_rule != TR_CONST;
-    case OPD_IMM: return o->is_src;
+    case OPD_REG:
+        return !is_pred(p, &r->o) && !r->o.neg && o->type_rule != TR_CONST;
+    case OPD_IMM:
+        return o->is_src;
     case OPD_SREG:
     case OPD_ADDR_OF:
-    case OPD_FUNC: return o->is_src && o->type_rule != TR_CONST;
-    case OPD_SINK: return o->may_sink;
-    default: return false;
+    case OPD_FUNC:
+        return o->is_src && o->type_rule != TR_CONST;
+    case OPD_SINK:
+        return o->may_sink;
+    default:
+        return false;
     }
 }
 
@@ -259,18 +273,24 @@ static bool raw_fits(Parser *p, const OpdForm *o, const ModSet *ms, const Raw *w
     if (r->paired != o->paired || r->in_bracket != o->in_bracket)
         return false;
     switch ((OpdRole)o->role) {
-    case OF_VALUE: return value_fits(p, o, r);
+    case OF_VALUE:
+        return value_fits(p, o, r);
     case OF_PRED:
         return is_pred(p, &r->o) || (r->o.kind == OPD_IMM && o->is_src && !r->o.is_float) ||
                (r->o.kind == OPD_SINK && o->may_sink) || (r->o.kind == OPD_SREG && o->is_src);
-    case OF_MEM: return r->o.kind == OPD_MEM;
-    case OF_VEC: return r->o.kind == OPD_VEC;
-    case OF_VALVEC: return ms->mod[MC_VEC] ? r->o.kind == OPD_VEC : value_fits(p, o, r);
+    case OF_MEM:
+        return r->o.kind == OPD_MEM;
+    case OF_VEC:
+        return r->o.kind == OPD_VEC;
+    case OF_VALVEC:
+        return ms->mod[MC_VEC] ? r->o.kind == OPD_VEC : value_fits(p, o, r);
     case OF_LABEL:
-    case OF_TARGETS: return r->o.kind == OPD_NAME;
+    case OF_TARGETS:
+        return r->o.kind == OPD_NAME;
     case OF_FUNC:
     case OF_ARGS:
-    case OF_PROTO: return false; /* calls are parsed apart */
+    case OF_PROTO:
+        return false; /* calls are parsed apart */
     }
     return false;
 }
@@ -317,15 +337,24 @@ static Fit fit_row(Parser *p, const Form *f, const ModSet *ms)
 static const char *raw_text(Parser *p, const Raw *r)
 {
     switch (r->o.kind) {
-    case OPD_REG: return is_pred(p, &r->o) ? "a predicate" : r->o.neg ? "a negated register" : "a register";
-    case OPD_IMM: return r->o.is_float ? "a float constant" : "a constant";
-    case OPD_SREG: return "a special register";
-    case OPD_ADDR_OF: return "a variable";
-    case OPD_FUNC: return "a function";
-    case OPD_MEM: return "an address";
-    case OPD_VEC: return "a vector";
-    case OPD_SINK: return "'_'";
-    default: return "this";
+    case OPD_REG:
+        return is_pred(p, &r->o) ? "a predicate" : r->o.neg ? "a negated register" : "a register";
+    case OPD_IMM:
+        return r->o.is_float ? "a float constant" : "a constant";
+    case OPD_SREG:
+        return "a special register";
+    case OPD_ADDR_OF:
+        return "a variable";
+    case OPD_FUNC:
+        return "a function";
+    case OPD_MEM:
+        return "an address";
+    case OPD_VEC:
+        return "a vector";
+    case OPD_SINK:
+        return "'_'";
+    default:
+        return "this";
     }
 }
 
@@ -340,14 +369,20 @@ static const char *role_text(const OpdForm *o, const ModSet *ms)
         if (o->type_rule == TR_CONST)
             return "an integer constant";
         return o->is_dst ? "a register" : "a register or constant";
-    case OF_PRED: return "a predicate";
-    case OF_MEM: return "an address in brackets";
-    case OF_VEC: return "a vector in braces";
-    case OF_LABEL: return "a label";
-    case OF_TARGETS: return "a list of branch targets";
+    case OF_PRED:
+        return "a predicate";
+    case OF_MEM:
+        return "an address in brackets";
+    case OF_VEC:
+        return "a vector in braces";
+    case OF_LABEL:
+        return "a label";
+    case OF_TARGETS:
+        return "a list of branch targets";
     case OF_FUNC:
     case OF_ARGS:
-    case OF_PROTO: return "a call's operand";
+    case OF_PROTO:
+        return "a call's operand";
     }
     return "";
 }
@@ -362,11 +397,12 @@ static bool no_fit(Parser *p, const Token *tok, const OpcodeCand *c, const Fit *
             continue;
         if (fit->n_present != p->n_raw)
             break;
-        return fail_at(p, p->raw[at].loc, ERR_SEMANTIC, "operand '%s' of %.*s must be %s, not %s", f->opd[k].name, len,
-                       tok->text, role_text(&f->opd[k], &c->ms), raw_text(p, &p->raw[at]));
+        return fail_at(p, p->raw[at].loc, ERR_SEMANTIC, "operand '%s' of %.*s must be %s, not %s",
+                       f->opd[k].name, len, tok->text, role_text(&f->opd[k], &c->ms),
+                       raw_text(p, &p->raw[at]));
     }
-    fail_at(p, tok->loc, ERR_SEMANTIC, "%.*s does not take these %u operand%s; its form is: %s", len, tok->text,
-            p->n_raw, p->n_raw == 1 ? "" : "s", op_row[c->op].syntax);
+    fail_at(p, tok->loc, ERR_SEMANTIC, "%.*s does not take these %u operand%s; its form is: %s",
+            len, tok->text, p->n_raw, p->n_raw == 1 ? "" : "s", op_row[c->op].syntax);
     return false;
 }
 
@@ -381,7 +417,8 @@ static bool settle_operand(Parser *p, const OpdForm *form, const Raw *r, Operand
         o->kind = OPD_LABEL;
         o->imm = r->name->label.index;
         if (r->name->label.kind != SYM_TARGETS || o->imm < 0)
-            return fail_at(p, r->loc, ERR_SEMANTIC, "'%.60s' is not a .branchtargets list declared above", r->name->s);
+            return fail_at(p, r->loc, ERR_SEMANTIC,
+                           "'%.60s' is not a .branchtargets list declared above", r->name->s);
     }
     return true;
 }

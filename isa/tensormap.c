@@ -1,11 +1,12 @@
-/* Tensor maps: the 128 bytes as NVIDIA's driver writes them, and what it refuses. Every rule here is seen in
- * tests/data/tensormaps.tsv (723 calls on an H200), except the exact limit on the size of a box. */
+/* Tensor maps: the 128 bytes as NVIDIA's driver writes them, and what it refuses. Every rule here
+ * is seen in tests/data/tensormaps.tsv (723 calls on an H200), except the exact limit on the size
+ * of a box. */
 #include "isa/bits.h"
 
 #include <string.h>
 
 enum {
-    MAX_BOX = 256,          /* elements in a dimension */
+    MAX_BOX = 256, /* elements in a dimension */
     MAX_ELEM_STRIDE = 8,
     MAX_BOX_BYTES = 232448, /* shared memory of a CTA; 131072 is accepted, 261120 refused */
     ORIGIN_DRIVER = 0,
@@ -13,7 +14,8 @@ enum {
 #define MAX_STRIDE ((uint64_t)1 << 40)
 #define MAX_DIM ((uint64_t)1 << 32)
 
-static const uint8_t elem_bits[TMAP_TYPES] = {8, 16, 32, 32, 64, 64, 16, 32, 32, 64, 16, 32, 32, 4, 4, 6};
+static const uint8_t elem_bits[TMAP_TYPES] = {8,  16, 32, 32, 64, 64, 16, 32,
+                                              32, 64, 16, 32, 32, 4,  4,  6};
 
 uint32_t tensor_map_elem_bits(uint32_t dtype)
 {
@@ -22,8 +24,9 @@ uint32_t tensor_map_elem_bits(uint32_t dtype)
 
 TmapType tensor_map_type_of_cuda(uint32_t cuda_type)
 {
-    static const uint8_t type[] = {TMAP_U8,   TMAP_U16,  TMAP_U32,     TMAP_S32,  TMAP_U64,      TMAP_S64,
-                                   TMAP_F16,  TMAP_F32,  TMAP_F64,     TMAP_BF16, TMAP_F32_FTZ,  TMAP_TF32,
+    static const uint8_t type[] = {TMAP_U8,       TMAP_U16,   TMAP_U32,       TMAP_S32,
+                                   TMAP_U64,      TMAP_S64,   TMAP_F16,       TMAP_F32,
+                                   TMAP_F64,      TMAP_BF16,  TMAP_F32_FTZ,   TMAP_TF32,
                                    TMAP_TF32_FTZ, TMAP_B4X16, TMAP_B4X16_P64, TMAP_B6X16_P32};
     return cuda_type < sizeof type ? (TmapType)type[cuda_type] : TMAP_TYPES;
 }
@@ -37,10 +40,11 @@ static uint64_t box_bytes(const TensorMap *tm)
     return bits / 8;
 }
 
-static bool bad(Err *err, ErrKind kind, const char *what, uint32_t dim, uint64_t value, const char *rule)
+static bool bad(Err *err, ErrKind kind, const char *what, uint32_t dim, uint64_t value,
+                const char *rule)
 {
-    return err_set(err, kind, (Loc){0}, "tensor map: %s of dimension %u is %llu; it must be %s", what, dim,
-                   (unsigned long long)value, rule);
+    return err_set(err, kind, (Loc){0}, "tensor map: %s of dimension %u is %llu; it must be %s",
+                   what, dim, (unsigned long long)value, rule);
 }
 
 static bool check_dims(const TensorMap *tm, ErrKind kind, Err *err)
@@ -63,26 +67,32 @@ static bool check_dims(const TensorMap *tm, ErrKind kind, Err *err)
 static bool check(const TensorMap *tm, ErrKind kind, Err *err)
 {
     if (tm->rank < 1 || tm->rank > TMAP_RANK)
-        return err_set(err, kind, (Loc){0}, "tensor map: the rank is %u; it must be from 1 to 5", tm->rank);
-    if (tm->dtype >= TMAP_TYPES || tm->interleave > TMAP_INTERLEAVE_32B || tm->swizzle > TMAP_SWIZZLE_128B ||
-        tm->l2_promotion > 3)
-        return err_set(err, kind, (Loc){0},
-                       "tensor map: no such type (%u), interleave (%u), swizzle (%u) or L2 promotion (%u)", tm->dtype,
-                       tm->interleave, tm->swizzle, tm->l2_promotion);
+        return err_set(err, kind, (Loc){0}, "tensor map: the rank is %u; it must be from 1 to 5",
+                       tm->rank);
+    if (tm->dtype >= TMAP_TYPES || tm->interleave > TMAP_INTERLEAVE_32B ||
+        tm->swizzle > TMAP_SWIZZLE_128B || tm->l2_promotion > 3)
+        return err_set(
+            err, kind, (Loc){0},
+            "tensor map: no such type (%u), interleave (%u), swizzle (%u) or L2 promotion (%u)",
+            tm->dtype, tm->interleave, tm->swizzle, tm->l2_promotion);
     if (tm->address % 16)
-        return err_set(err, kind, (Loc){0}, "tensor map: the address 0x%llx is not a multiple of 16",
+        return err_set(err, kind, (Loc){0},
+                       "tensor map: the address 0x%llx is not a multiple of 16",
                        (unsigned long long)tm->address);
     if (!check_dims(tm, kind, err))
         return false;
     uint64_t inner = (uint64_t)tm->box[0] * tensor_map_elem_bits(tm->dtype) / 8;
     if (tm->interleave == TMAP_INTERLEAVE_NONE && inner % 16 && tm->dtype < TMAP_B4X16)
-        return err_set(err, kind, (Loc){0}, "tensor map: the innermost box is %llu bytes; it must be a multiple of 16",
+        return err_set(err, kind, (Loc){0},
+                       "tensor map: the innermost box is %llu bytes; it must be a multiple of 16",
                        (unsigned long long)inner);
     if (tm->interleave == TMAP_INTERLEAVE_NONE && tm->swizzle && inner > 16u << tm->swizzle)
-        return err_set(err, kind, (Loc){0}, "tensor map: the innermost box is %llu bytes, more than the swizzle's %u",
+        return err_set(err, kind, (Loc){0},
+                       "tensor map: the innermost box is %llu bytes, more than the swizzle's %u",
                        (unsigned long long)inner, 16u << tm->swizzle);
     if (box_bytes(tm) > MAX_BOX_BYTES)
-        return err_set(err, kind, (Loc){0}, "tensor map: a box of %llu bytes does not fit shared memory (%d)",
+        return err_set(err, kind, (Loc){0},
+                       "tensor map: a box of %llu bytes does not fit shared memory (%d)",
                        (unsigned long long)box_bytes(tm), MAX_BOX_BYTES);
     return true;
 }
@@ -159,7 +169,8 @@ bool tensor_map_encode(const TensorMap *tm, uint8_t bytes[TMAP_BYTES], Err *err)
 {
     if (!check(tm, ERR_SEMANTIC, err))
         return false;
-    bool tf32 = tm->dtype == TMAP_TF32 || tm->dtype == TMAP_TF32_FTZ, driver = tm->origin == ORIGIN_DRIVER;
+    bool tf32 = tm->dtype == TMAP_TF32 || tm->dtype == TMAP_TF32_FTZ,
+         driver = tm->origin == ORIGIN_DRIVER;
     uint32_t type = tm->dtype;
     if (tf32)
         type = type == TMAP_TF32 ? TMAP_F32 : TMAP_F32_FTZ;

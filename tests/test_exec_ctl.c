@@ -24,7 +24,7 @@ static void run(const char *body)
 static void fails(const char *body, const char *what)
 {
     Err err;
-    ck_assert(!ptx_run(&(PtxRun){0}, "", body, out, &err));
+    ck_assert_msg(!ptx_run(&(PtxRun){0}, "", body, out, &err), "no fault: %s", body);
     ck_assert_int_eq(err.kind, ERR_FAULT);
     ck_assert_msg(strstr(err.msg, what), "'%s' says nothing of '%s'", err.msg, what);
 }

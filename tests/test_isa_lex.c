@@ -18,8 +18,8 @@ static void next_is(TokKind kind, const char *text)
 {
     ck_assert_msg(lex_next(&lx, &tok), "%s", err.msg);
     ck_assert_int_eq(tok.kind, kind);
-    ck_assert_msg(strlen(text) == tok.len && memcmp(text, tok.text, tok.len) == 0, "'%.*s' is not '%s'", (int)tok.len,
-                  tok.text, text);
+    ck_assert_msg(strlen(text) == tok.len && memcmp(text, tok.text, tok.len) == 0,
+                  "'%.*s' is not '%s'", (int)tok.len, tok.text, text);
 }
 
 static void refused(const char *text, const char *why, uint32_t line, uint32_t col)

@@ -1,5 +1,6 @@
-/* Parsing whole modules: tests/ptx/good parse, print and parse again; tests/ptx/bad say what and where; ptxas' verdicts on
- * single forms hold here too; damaged input gives an error and nothing worse. */
+/* Parsing whole modules: tests/ptx/good parse, print and parse again; tests/ptx/bad say what and
+ * where; ptxas' verdicts on single forms hold here too; damaged input gives an error and nothing
+ * worse. */
 #include "isa/form.h"
 #include "isa/isa.h"
 
@@ -53,8 +54,8 @@ static char *print_module(const Module *m, size_t *n)
     return text;
 }
 
-static void same_operand(const Module *ma, const Func *fa, const Operand *a, const Module *mb, const Func *fb,
-                         const Operand *b)
+static void same_operand(const Module *ma, const Func *fa, const Operand *a, const Module *mb,
+                         const Func *fb, const Operand *b)
 {
     ck_assert_uint_eq(a->kind, b->kind);
     ck_assert_int_eq(a->neg, b->neg);
@@ -116,7 +117,8 @@ static void prints_and_parses_again(Arena *a, const char *path, const Module *m)
     ck_assert_msg(good, "%s printed: %u:%u %s", path, err.loc.line, err.loc.col, err.msg);
     same_module(m, again);
     char *second = print_module(again, &n2);
-    ck_assert_msg(n1 == n2 && memcmp(first, second, n1) == 0, "%s prints differently the second time", path);
+    ck_assert_msg(n1 == n2 && memcmp(first, second, n1) == 0,
+                  "%s prints differently the second time", path);
     free(first);
     free(second);
 }
@@ -138,7 +140,8 @@ START_TEST(good_files_parse_print_and_parse_again)
         for (uint32_t k = 0; k < m->n_funcs; k++)
             insns += m->funcs[k].n_insns;
         const char *want = strstr(text, "// insns: ");
-        ck_assert_msg(!want || insns == strtoul(want + 10, NULL, 10), "%s has %u instructions", paths[i], insns);
+        ck_assert_msg(!want || insns == strtoul(want + 10, NULL, 10), "%s has %u instructions",
+                      paths[i], insns);
         prints_and_parses_again(&a, paths[i], m);
         arena_free(&a);
         free(paths[i]);
@@ -163,7 +166,8 @@ START_TEST(bad_files_say_what_and_where)
         ck_assert_msg(!isa_parse(&a, paths[i], text, len, &m, &err), "%s is accepted", paths[i]);
         char got[1200];
         snprintf(got, sizeof got, "%u:%u %s", err.loc.line, err.loc.col, err.msg);
-        ck_assert_msg(strncmp(got, want, strcspn(want, "\n")) == 0, "%s\n  says %s\n  not  %s", paths[i], got, want);
+        ck_assert_msg(strncmp(got, want, strcspn(want, "\n")) == 0, "%s\n  says %s\n  not  %s",
+                      paths[i], got, want);
         arena_free(&a);
         free(paths[i]);
     }
@@ -175,15 +179,20 @@ END_TEST
 static const char verdict_frame[] =
     ".version 9.0\n.target %s\n.address_size 64\n.extern .shared .align 1024 .b8 dsm[];\n"
     ".visible .entry k(.param .u64 p0, .param .align 64 .b8 tm[128]) {\n"
-    ".reg .pred %%p<16>; .reg .b16 %%h<32>; .reg .b32 %%r<600>; .reg .b64 %%rd<32>; .reg .f32 %%f<600>;\n"
+    ".reg .pred %%p<16>; .reg .b16 %%h<32>; .reg .b32 %%r<600>; .reg .b64 %%rd<32>; .reg .f32 "
+    "%%f<600>;\n"
     ".reg .f64 %%fd<8>; .reg .b128 %%q<4>; .reg .b8 %%c<8>;\n.shared .align 16 .b8 sm[1024];\n"
-    "ld.param.u64 %%rd0,[p0]; mov.u32 %%r0,sm; mov.u32 %%r1,%%tid.x; mov.u64 %%rd1,tm;\n%s\nret; }\n";
+    "ld.param.u64 %%rd0,[p0]; mov.u32 %%r0,sm; mov.u32 %%r1,%%tid.x; mov.u64 %%rd1,tm;\n%s\nret; "
+    "}\n";
 
 static const char types_frame[] =
     ".version 9.0\n.target %s\n.address_size 64\n.visible .entry k(.param .u64 p0) {\n"
-    ".reg .pred %%p<4>; .reg .b8 %%b8_<4>; .reg .u8 %%u8_<4>; .reg .b16 %%b16_<4>; .reg .u16 %%u16_<4>;\n"
-    ".reg .s16 %%s16_<4>; .reg .f16 %%f16_<4>; .reg .b32 %%b32_<4>; .reg .u32 %%u32_<4>; .reg .s32 %%s32_<4>;\n"
-    ".reg .f32 %%f32_<4>; .reg .f16x2 %%f16x2_<4>; .reg .b64 %%b64_<4>; .reg .u64 %%u64_<4>; .reg .s64 %%s64_<4>;\n"
+    ".reg .pred %%p<4>; .reg .b8 %%b8_<4>; .reg .u8 %%u8_<4>; .reg .b16 %%b16_<4>; .reg .u16 "
+    "%%u16_<4>;\n"
+    ".reg .s16 %%s16_<4>; .reg .f16 %%f16_<4>; .reg .b32 %%b32_<4>; .reg .u32 %%u32_<4>; .reg .s32 "
+    "%%s32_<4>;\n"
+    ".reg .f32 %%f32_<4>; .reg .f16x2 %%f16x2_<4>; .reg .b64 %%b64_<4>; .reg .u64 %%u64_<4>; .reg "
+    ".s64 %%s64_<4>;\n"
     ".reg .f64 %%f64_<4>; .reg .b128 %%b128_<4>;\n%s\nret; }\n";
 
 /* Each line: form, target, accepted|rejected. */
@@ -208,8 +217,9 @@ static void verdicts_hold(const char *file, const char *frame)
         int len = snprintf(text, 16384, frame, target, line);
 #pragma GCC diagnostic pop
         bool good = isa_parse(&a, "form", text, (size_t)len, &m, &err);
-        ck_assert_msg(good == (strncmp(verdict, "accepted", 8) == 0), "%s (%s) is %s by ptxas; here: %s", line, target,
-                      verdict, good ? "accepted" : err.msg);
+        ck_assert_msg(good == (strncmp(verdict, "accepted", 8) == 0),
+                      "%s (%s) is %s by ptxas; here: %s", line, target, verdict,
+                      good ? "accepted" : err.msg);
         if (good)
             prints_and_parses_again(&a, line, m);
         arena_free(&a);
@@ -382,8 +392,10 @@ START_TEST(operands_know_whether_they_are_written)
 {
     Arena a = {0};
     const Module *m = parse_good(&a, "operands");
-    const Form *setp = &m->forms->form[OP_SETP_INT], *st = &m->forms->form[OP_ST], *mma = &m->forms->form[OP_WGMMA];
-    ck_assert(setp->opd[0].is_dst && !setp->opd[0].is_src && setp->opd[1].is_dst && !setp->opd[2].is_dst);
+    const Form *setp = &m->forms->form[OP_SETP_INT], *st = &m->forms->form[OP_ST],
+               *mma = &m->forms->form[OP_WGMMA];
+    ck_assert(setp->opd[0].is_dst && !setp->opd[0].is_src && setp->opd[1].is_dst &&
+              !setp->opd[2].is_dst);
     ck_assert(!st->opd[0].is_dst && st->opd[1].is_src);
     ck_assert(mma->opd[0].is_dst && mma->opd[0].is_src);
     arena_free(&a);
@@ -429,9 +441,15 @@ START_TEST(damaged_text_gives_an_error_or_a_module)
             for (uint32_t k = 0; k <= round % 4; k++) {
                 size_t at = next_random(&state) % m_len, from = next_random(&state) % len;
                 switch (next_random(&state) % 4) {
-                case 0: copy[at] = alphabet[next_random(&state) % (sizeof alphabet - 1)]; break;
-                case 1: m_len = at + 1; break; /* cut */
-                case 2: memmove(copy + at, copy + at + 1, m_len - at - 1); break;
+                case 0:
+                    copy[at] = alphabet[next_random(&state) % (sizeof alphabet - 1)];
+                    break;
+                case 1:
+                    m_len = at + 1;
+                    break; /* cut */
+                case 2:
+                    memmove(copy + at, copy + at + 1, m_len - at - 1);
+                    break;
                 default: { /* a piece from elsewhere */
                     size_t piece = len - from < 40 ? len - from : 40;
                     piece = m_len - at < piece ? m_len - at : piece;
@@ -468,7 +486,8 @@ START_TEST(deep_nesting_is_refused)
         char *text = NULL;
         size_t n = 0;
         FILE *out = open_memstream(&text, &n);
-        fprintf(out, ".version 9.0\n.target sm_100a\n.entry k() { .reg .b32 r;\n%s", k ? "mov.b32 r, " : "");
+        fprintf(out, ".version 9.0\n.target sm_100a\n.entry k() { .reg .b32 r;\n%s",
+                k ? "mov.b32 r, " : "");
         for (int i = 0; i < 100000; i++)
             fputs(openers[k], out);
         fclose(out);
@@ -481,9 +500,12 @@ END_TEST
 
 START_TEST(sizes_that_no_machine_has_are_refused)
 {
-    static const char *const texts[] = {".global .b8 a[99999999999999999];", ".global .u64 a[4294967296][4294967296];",
-                                        ".global .b8 a[1000000000000] = {1};", ".entry k() { .reg .b32 %r<4000000000>; }",
-                                        ".global .align 3 .b8 a;", ".file 4000000000 \"x\""};
+    static const char *const texts[] = {".global .b8 a[99999999999999999];",
+                                        ".global .u64 a[4294967296][4294967296];",
+                                        ".global .b8 a[1000000000000] = {1};",
+                                        ".entry k() { .reg .b32 %r<4000000000>; }",
+                                        ".global .align 3 .b8 a;",
+                                        ".file 4000000000 \"x\""};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         Arena a = {0};
         Err err = {0};

@@ -1,6 +1,8 @@
-/* The instruction table against itself: every row compiles, every spelling decodes to its own row, and prints back.
+/* The instruction table against itself: every row compiles, every spelling decodes to its own row,
+ * and prints back.
  *
- *   test_isa_table --ptx [sm]    prints a module with simple uses of every row, one a line, to show to ptxas */
+ *   test_isa_table --ptx [sm]    prints a module with simple uses of every row, one a line, to show
+ * to ptxas */
 #include "isa/form.h"
 #include "isa/isa.h"
 
@@ -11,10 +13,11 @@
 
 enum { MAX_SPELLINGS = 800, TEXT = 4096 };
 
-static const char head[] = ".version 9.0\n.target %s\n.address_size 64\n"
-                           ".visible .entry k(.param .u64 p0) {\n"
-                           ".reg .pred %%p<8>; .reg .b8 %%c<8>; .reg .b16 %%h<300>; .reg .b32 %%r<300>;\n"
-                           ".reg .b64 %%rd<300>; .reg .b128 %%q<8>;\n";
+static const char head[] =
+    ".version 9.0\n.target %s\n.address_size 64\n"
+    ".visible .entry k(.param .u64 p0) {\n"
+    ".reg .pred %%p<8>; .reg .b8 %%c<8>; .reg .b16 %%h<300>; .reg .b32 %%r<300>;\n"
+    ".reg .b64 %%rd<300>; .reg .b128 %%q<8>;\n";
 
 typedef struct Out { /* text being made */
     char s[TEXT];
@@ -50,8 +53,8 @@ static uint32_t choice_count(const Form *f, uint32_t slot, uint8_t *values)
     return n;
 }
 
-/* The modifiers of spelling number `number` (mixed radix over the slots). False: groups written by halves, or places
- * of one placeholder that differ. */
+/* The modifiers of spelling number `number` (mixed radix over the slots). False: groups written by
+ * halves, or places of one placeholder that differ. */
 static bool spelling(const Forms *fs, const Form *f, uint64_t number, ModSet *ms)
 {
     uint8_t chosen[FORM_MODS], values[256];
@@ -67,7 +70,8 @@ static bool spelling(const Forms *fs, const Form *f, uint64_t number, ModSet *ms
             const ModForm *e = &f->mod[k];
             if (m->group && m->group == e->group && !chosen[i] != !chosen[k])
                 return false;
-            if (m->kind == MOD_TYPE && e->kind == MOD_TYPE && m->type_no == e->type_no && chosen[i] != chosen[k])
+            if (m->kind == MOD_TYPE && e->kind == MOD_TYPE && m->type_no == e->type_no &&
+                chosen[i] != chosen[k])
                 return false;
         }
         if (m->kind == MOD_OF_CLASS && chosen[i])
@@ -97,12 +101,23 @@ static void put_reg(Out *o, PtxType t, uint32_t i)
     char buf[32];
     const char *stem = "%r";
     switch (t == T_NONE ? 32 : type_info[t].bits) {
-    case 1: stem = "%p"; break;
-    case 8: stem = "%c"; break;
-    case 16: stem = "%h"; break;
-    case 64: stem = "%rd"; break;
-    case 128: stem = "%q"; break;
-    default: break;
+    case 1:
+        stem = "%p";
+        break;
+    case 8:
+        stem = "%c";
+        break;
+    case 16:
+        stem = "%h";
+        break;
+    case 64:
+        stem = "%rd";
+        break;
+    case 128:
+        stem = "%q";
+        break;
+    default:
+        break;
     }
     snprintf(buf, sizeof buf, "%s%u", stem, i);
     put(o, buf);
@@ -115,7 +130,8 @@ static const char *constant(OpCode op, const OpdForm *f)
         return op == OP_CP_ASYNC || op == OP_CP_ASYNC_IGNORE ? "16" : "128";
     if (op == OP_SETMAXNREG)
         return "24";
-    if (f->name[0] == 's' && (op == OP_WGMMA || op == OP_WGMMA_RS || op == OP_WGMMA_SP) && strlen(f->name) == 2)
+    if (f->name[0] == 's' && (op == OP_WGMMA || op == OP_WGMMA_RS || op == OP_WGMMA_SP) &&
+        strlen(f->name) == 2)
         return "1";
     if (op == OP_ALLOCA)
         return "16";
@@ -127,12 +143,15 @@ static const char *constant(OpCode op, const OpdForm *f)
 static uint32_t open_count(OpCode op, const ModSet *ms)
 {
     switch (op) {
-    case OP_LDMATRIX_B8: return 1u << ms->mod[MC_NUM];
+    case OP_LDMATRIX_B8:
+        return 1u << ms->mod[MC_NUM];
     case OP_LDMATRIX_FMT:
-        return (1u << (ms->mod[MC_NUM] - MV_NUM_X1)) * (ms->mod[MC_MSHAPE] == MV_MSHAPE_M16N16 ? 2 : 1);
+        return (1u << (ms->mod[MC_NUM] - MV_NUM_X1)) *
+               (ms->mod[MC_MSHAPE] == MV_MSHAPE_M16N16 ? 2 : 1);
     case OP_CP_ASYNC_BULK_TENSOR_G2S_IM2COL:
         return ms->mod[MC_IM2COL] == MV_IM2COL_PLAIN ? ms->mod[MC_DIM] - 2u : 2;
-    default: return op >= OP_MMA_SYNC_F32 && op <= OP_MMA_SYNC_S32 ? 4 : 2;
+    default:
+        return op >= OP_MMA_SYNC_F32 && op <= OP_MMA_SYNC_S32 ? 4 : 2;
     }
 }
 
@@ -142,7 +161,10 @@ static void put_vec(Out *o, OpCode op, const Form *f, const ModSet *ms, uint32_t
     PtxType t = form_opd_type(f, ms, k);
     bool pack = op == OP_MOV_PACK || op == OP_MOV_UNPACK;
     if (pack)
-        t = ms->type[0] == T_B16 ? T_B8 : ms->type[0] == T_B32 ? T_B16 : ms->type[0] == T_B64 ? T_B32 : T_B64;
+        t = ms->type[0] == T_B16   ? T_B8
+            : ms->type[0] == T_B32 ? T_B16
+            : ms->type[0] == T_B64 ? T_B32
+                                   : T_B64;
     if (n == 0)
         n = open_count(op, ms);
     put(o, "{");
@@ -155,7 +177,8 @@ static void put_vec(Out *o, OpCode op, const Form *f, const ModSet *ms, uint32_t
 
 static void put_mem(Out *o, OpCode op)
 {
-    bool tmem = strncmp(op_row[op].syntax, "tcgen05", 7) == 0 && op != OP_TCGEN05_ALLOC && op != OP_TCGEN05_COMMIT;
+    bool tmem = strncmp(op_row[op].syntax, "tcgen05", 7) == 0 && op != OP_TCGEN05_ALLOC &&
+                op != OP_TCGEN05_COMMIT;
     put(o, tmem ? "[%r9" : "[%rd9");
 }
 
@@ -186,7 +209,9 @@ static void put_operand(Out *o, OpCode op, const Form *f, const ModSet *ms, uint
         else
             put_reg(o, form_opd_type(f, ms, k), k);
         break;
-    case OF_PRED: put_reg(o, T_PRED, k % 8); break;
+    case OF_PRED:
+        put_reg(o, T_PRED, k % 8);
+        break;
     case OF_MEM:
         put_mem(o, op);
         if (!(k + 1 < f->n_opds && f->opd[k + 1].in_bracket))
@@ -196,11 +221,16 @@ static void put_operand(Out *o, OpCode op, const Form *f, const ModSet *ms, uint
         put_vec(o, op, f, ms, k);
         put(o, of->in_bracket ? "]" : "");
         break;
-    case OF_LABEL: put(o, "L"); break;
-    case OF_TARGETS: put(o, "T"); break;
+    case OF_LABEL:
+        put(o, "L");
+        break;
+    case OF_TARGETS:
+        put(o, "T");
+        break;
     case OF_FUNC:
     case OF_ARGS:
-    case OF_PROTO: break;
+    case OF_PROTO:
+        break;
     }
 }
 
@@ -216,7 +246,8 @@ static void put_insn(Out *o, const Forms *fs, OpCode op, const ModSet *ms, bool 
         const OpdForm *of = &f->opd[k];
         bool tied = of->tie != MC_COUNT;
         bool ord = op == OP_TENSORMAP_REPLACE && k == 1;
-        if (ord && !(ms->mod[MC_FIELD] >= MV_FIELD_BOX_DIM && ms->mod[MC_FIELD] <= MV_FIELD_ELEMENT_STRIDE))
+        if (ord && !(ms->mod[MC_FIELD] >= MV_FIELD_BOX_DIM &&
+                     ms->mod[MC_FIELD] <= MV_FIELD_ELEMENT_STRIDE))
             continue;
         bool trans = f->opd[k].name[0] == 't' && (op == OP_WGMMA || op == OP_WGMMA_RS);
         if (trans && of->group) { /* 16-bit types need them, others have none */
@@ -284,14 +315,17 @@ static void check_batch(Batch *b, OpCode op)
     fprintf(out, "}\n");
     fclose(out);
     bool good = isa_parse(&b->a, "t.ptx", text, n, &m, &err);
-    ck_assert_msg(good, "%s: %s\n  %s", op_row[op].id, err.msg, good ? "" : b->text[err.loc.line - 9]);
+    ck_assert_msg(good, "%s: %s\n  %s", op_row[op].id, err.msg,
+                  good ? "" : b->text[err.loc.line - 9]);
     const Func *f = &m->funcs[0];
     ck_assert_uint_ge(f->n_insns, b->n);
     for (uint32_t i = 0; i < b->n; i++) {
         const Insn *in = &f->insns[i];
         ck_assert_msg(in->op == op, "%s decodes as %s", b->text[i], op_row[in->op].id);
-        ck_assert_msg(memcmp(in->type, b->ms[i].type, sizeof in->type) == 0, "%s: types", b->text[i]);
-        ck_assert_msg(memcmp(in->mod, b->ms[i].mod, sizeof in->mod) == 0, "%s: modifiers", b->text[i]);
+        ck_assert_msg(memcmp(in->type, b->ms[i].type, sizeof in->type) == 0, "%s: types",
+                      b->text[i]);
+        ck_assert_msg(memcmp(in->mod, b->ms[i].mod, sizeof in->mod) == 0, "%s: modifiers",
+                      b->text[i]);
         char *printed = NULL;
         out = open_memstream(&printed, &n);
         isa_print_insn(out, m, f, in);
@@ -375,16 +409,18 @@ END_TEST
 
 START_TEST(every_exec_function_has_one_operand_order)
 {
-    /* rows of one exec function name their operands alike, place by place (a bracket or brace may differ) */
+    /* rows of one exec function name their operands alike, place by place (a bracket or brace may
+     * differ) */
     const Forms *fs = forms();
     for (uint32_t i = 0; i < OP_COUNT; i++)
         for (uint32_t k = 0; k < i; k++) {
-            if (strcmp(op_row[i].exec, op_row[k].exec) != 0 || strcmp(op_row[i].exec, "unsupported") == 0)
+            if (strcmp(op_row[i].exec, op_row[k].exec) != 0 ||
+                strcmp(op_row[i].exec, "unsupported") == 0)
                 continue;
             const Form *a = &fs->form[i], *b = &fs->form[k];
             for (uint32_t n = 0; n < a->n_opds && n < b->n_opds; n++)
-                ck_assert_msg(a->opd[n].is_dst == b->opd[n].is_dst, "%s and %s differ in operand %u", op_row[i].id,
-                              op_row[k].id, n);
+                ck_assert_msg(a->opd[n].is_dst == b->opd[n].is_dst,
+                              "%s and %s differ in operand %u", op_row[i].id, op_row[k].id, n);
         }
     arena_free(&forms_arena);
 }
@@ -394,7 +430,8 @@ START_TEST(names_and_classes_are_well_formed)
 {
     for (uint32_t t = 0; t < TC_COUNT; t++)
         for (const char *s = tclass_name[t]; *s; s++)
-            ck_assert_msg(islower((unsigned char)*s) || isdigit((unsigned char)*s) || *s == '_', "%s", tclass_name[t]);
+            ck_assert_msg(islower((unsigned char)*s) || isdigit((unsigned char)*s) || *s == '_',
+                          "%s", tclass_name[t]);
     for (uint32_t i = 0; i < OP_COUNT; i++) {
         for (uint32_t k = 0; k < i; k++)
             ck_assert_msg(strcmp(op_row[i].syntax, op_row[k].syntax) != 0 ||
@@ -429,7 +466,8 @@ static void print_for_ptxas(const char *sm)
     for (uint32_t op = 0; op < OP_COUNT; op++) {
         const Form *f = &fs->form[op];
         uint64_t n = spelling_count(f);
-        if (op == OP_CALL || (strcmp(sm, "sm_90a") == 0) != (strcmp(target_of((OpCode)op), "sm_90a") == 0))
+        if (op == OP_CALL ||
+            (strcmp(sm, "sm_90a") == 0) != (strcmp(target_of((OpCode)op), "sm_90a") == 0))
             continue;
         for (uint64_t i = 0; i < n && i < 4000000; i++) {
             ModSet ms;
@@ -437,7 +475,8 @@ static void print_for_ptxas(const char *sm)
             if (!spelling(fs, f, i, &ms) || !legal(fs, (OpCode)op, &ms))
                 continue;
             for (uint32_t k = 0; k < f->n_mods; k++)
-                optional += f->mod[k].kind == MOD_OF_CLASS && f->mod[k].group && ms.mod[f->mod[k].cls];
+                optional +=
+                    f->mod[k].kind == MOD_OF_CLASS && f->mod[k].group && ms.mod[f->mod[k].cls];
             if (optional > 1)
                 continue;
             Out o = {.n = 0};

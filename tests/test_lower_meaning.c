@@ -1,6 +1,7 @@
-/* Lowering keeps the meaning: random programs of integer instructions, loops, branches, guards and moves are evaluated
- * twice, as parsed PTX and as lowered Code, and must store the same values in the same order. The evaluator here is one
- * thread of scalar rows and shares nothing with sim/func. */
+/* Lowering keeps the meaning: random programs of integer instructions, loops, branches, guards and
+ * moves are evaluated twice, as parsed PTX and as lowered Code, and must store the same values in
+ * the same order. The evaluator here is one thread of scalar rows and shares nothing with sim/func.
+ */
 #include <check.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ typedef struct Store {
 typedef struct Eval {
     const Module *module;
     const Func *func;
-    const Code *code;  /* NULL: evaluate the PTX */
+    const Code *code;   /* NULL: evaluate the PTX */
     uint64_t reg[4096]; /* PTX registers; or 32-bit slots, then predicates from 3000 on */
     uint32_t param[N_PARAMS];
     Store store[STORES];
@@ -37,7 +38,10 @@ static const CodeLayout layout = {.global_base = 0x7f0000000000,
 
 /* ---- Operands: the only part that knows which of the two is evaluated ---- */
 
-static uint64_t mask_to(uint64_t v, uint32_t bits) { return bits >= 64 ? v : v & ((UINT64_C(1) << bits) - 1); }
+static uint64_t mask_to(uint64_t v, uint32_t bits)
+{
+    return bits >= 64 ? v : v & ((UINT64_C(1) << bits) - 1);
+}
 
 static uint64_t get_ptx(const Eval *e, const Operand *o)
 {
@@ -142,12 +146,18 @@ static bool compare(uint8_t cmp, uint64_t a, uint64_t b, bool sign)
 {
     int64_t x = (int64_t)a, y = (int64_t)b;
     switch (cmp) {
-    case MV_CMP_EQ: return a == b;
-    case MV_CMP_NE: return a != b;
-    case MV_CMP_LT: return sign ? x < y : a < b;
-    case MV_CMP_LE: return sign ? x <= y : a <= b;
-    case MV_CMP_GT: return sign ? x > y : a > b;
-    default: return sign ? x >= y : a >= b;
+    case MV_CMP_EQ:
+        return a == b;
+    case MV_CMP_NE:
+        return a != b;
+    case MV_CMP_LT:
+        return sign ? x < y : a < b;
+    case MV_CMP_LE:
+        return sign ? x <= y : a <= b;
+    case MV_CMP_GT:
+        return sign ? x > y : a > b;
+    default:
+        return sign ? x >= y : a >= b;
     }
 }
 
@@ -165,6 +175,7 @@ static uint64_t shift_right(uint64_t a, uint64_t n, PtxType t)
     return sign ? (uint64_t)((int64_t)a >> n) : a >> n;
 }
 
+/* clang-format off */
 /* Rows of one result and up to three sources; false: not such a row. */
 static bool arithmetic(const Eval *e, const Row *r, uint64_t *d)
 {
@@ -200,6 +211,8 @@ static bool arithmetic(const Eval *e, const Row *r, uint64_t *d)
     }
 }
 
+/* clang-format on */
+
 static uint64_t memory_base(const Eval *e, uint32_t k)
 {
     if (!e->code) {
@@ -229,7 +242,8 @@ static void vector_move(Eval *e, const Row *r)
         set(e, 0, 0, v);
         return;
     }
-    uint32_t n = e->code ? e->code->opds[e->code->insns[e->pc].opd].n_elems : e->func->insns[e->pc].opd[0].n;
+    uint32_t n =
+        e->code ? e->code->opds[e->code->insns[e->pc].opd].n_elems : e->func->insns[e->pc].opd[0].n;
     uint64_t v = get(e, 1, 0);
     for (uint32_t i = 0; i < n; i++)
         set(e, 0, i, mask_to(v >> (total / n * i), total / n));
@@ -248,8 +262,10 @@ static bool guard_holds(const Eval *e)
 static void setp(Eval *e, const Row *r)
 {
     PtxType t = (PtxType)r->type[0];
-    bool v = compare(r->mod[MC_CMP], extend(get(e, 2, 0), t), extend(get(e, 3, 0), t), type_info[t].kind == 'S');
-    bool c = has(e, 4) && get(e, 4, 0), p = combine(r->mod[MC_BOOL], v, c), q = combine(r->mod[MC_BOOL], !v, c);
+    bool v = compare(r->mod[MC_CMP], extend(get(e, 2, 0), t), extend(get(e, 3, 0), t),
+                     type_info[t].kind == 'S');
+    bool c = has(e, 4) && get(e, 4, 0), p = combine(r->mod[MC_BOOL], v, c),
+         q = combine(r->mod[MC_BOOL], !v, c);
     set(e, 0, 0, p);
     if (has(e, 1))
         set(e, 1, 0, q);
@@ -280,7 +296,8 @@ static bool step(Eval *e)
         set(e, 0, 0, e->param[memory_base(e, 1) / 4 % N_PARAMS]);
     } else if (r.op == OP_ST) {
         ck_assert_uint_lt(e->n_stores, STORES);
-        e->store[e->n_stores++] = (Store){memory_base(e, 0), mask_to(get(e, 1, 0), type_info[r.type[0]].bits)};
+        e->store[e->n_stores++] =
+            (Store){memory_base(e, 0), mask_to(get(e, 1, 0), type_info[r.type[0]].bits)};
     } else {
         ck_assert_msg(arithmetic(e, &r, &d), "this test does not know %s", op_row[r.op].id);
         set(e, 0, 0, d);
@@ -340,6 +357,7 @@ static const char *source(Gen *g)
     return s;
 }
 
+/* clang-format off */
 static void put_scalar(Gen *g)
 {
     static const char *const two[] = {"add.s32", "sub.s32", "mul.lo.s32", "and.b32", "or.b32",
@@ -390,6 +408,8 @@ static void put_wide(Gen *g)
     }
 }
 
+/* clang-format on */
+
 static void put_store(Gen *g)
 {
     put_guard(g);
@@ -405,13 +425,15 @@ static void put_control(Gen *g)
 {
     uint32_t l = g->labels++;
     g->depth++;
-    if (rnd(g, 2) && g->loops < MAX_LOOPS) { /* a loop with a counter of its own, rotated like nvcc's */
+    if (rnd(g, 2) &&
+        g->loops < MAX_LOOPS) { /* a loop with a counter of its own, rotated like nvcc's */
         uint32_t c = g->loops++;
         put(g, "mov.u32 %%c%u,%u;\nL%u:\n", c, 1 + rnd(g, 4), l);
         put_block(g, 3 + rnd(g, 6));
         put(g, "add.s32 %%d%u,%%c%u,-1;\n", c, c);
         put_block(g, rnd(g, 3));
-        put(g, "setp.gt.s32 %%q%u,%%c%u,1;\nmov.u32 %%c%u,%%d%u;\n@%%q%u bra L%u;\n", c, c, c, c, c, l);
+        put(g, "setp.gt.s32 %%q%u,%%c%u,1;\nmov.u32 %%c%u,%%d%u;\n@%%q%u bra L%u;\n", c, c, c, c, c,
+            l);
     } else if (rnd(g, 2)) {
         const char *sign = rnd(g, 2) ? "!" : "";
         uint32_t p = rnd(g, P);
@@ -449,11 +471,14 @@ static void put_block(Gen *g, uint32_t len)
 static void generate(Gen *g, uint64_t seed)
 {
     *g = (Gen){.rng = seed * 0x9e3779b97f4a7c15u + 1};
-    put(g, ".version 9.0\n.target sm_100a\n.address_size 64\n.visible .entry k(.param .align 8 .b8 in[32])\n{\n"
-           ".reg .pred %%p<8>; .reg .pred %%q<8>; .reg .b16 %%h<4>; .reg .b32 %%r<16>; .reg .b32 %%c<8>;\n"
+    put(g, ".version 9.0\n.target sm_100a\n.address_size 64\n.visible .entry k(.param .align 8 .b8 "
+           "in[32])\n{\n"
+           ".reg .pred %%p<8>; .reg .pred %%q<8>; .reg .b16 %%h<4>; .reg .b32 %%r<16>; .reg .b32 "
+           "%%c<8>;\n"
            ".reg .b32 %%d<8>; .reg .b64 %%rd<8>;\n");
     for (uint32_t i = 0; i < R; i++)
-        put(g, i < N_PARAMS ? "ld.param.u32 %%r%u,[in+%u];\n" : "mov.u32 %%r%u,%u;\n", i, i < N_PARAMS ? 4 * i : i * i);
+        put(g, i < N_PARAMS ? "ld.param.u32 %%r%u,[in+%u];\n" : "mov.u32 %%r%u,%u;\n", i,
+            i < N_PARAMS ? 4 * i : i * i);
     for (uint32_t i = 0; i < RD; i++)
         put(g, "mov.b64 %%rd%u,{%%r%u,%%r%u};\n", i, i, i + 1);
     for (uint32_t i = 0; i < P; i++)
@@ -476,10 +501,11 @@ static void compare_runs(const Gen *g, const Eval *want, const Eval *got, const 
     printf("%s", g->text);
     code_print(stdout, got->code);
     for (uint32_t i = 0; i < want->n_stores && i < got->n_stores; i++)
-        ck_assert_msg(memcmp(&want->store[i], &got->store[i], sizeof want->store[i]) == 0,
-                      "%s: store %u: %llx = %llx, expected %llx = %llx", how, i, (unsigned long long)got->store[i].addr,
-                      (unsigned long long)got->store[i].value, (unsigned long long)want->store[i].addr,
-                      (unsigned long long)want->store[i].value);
+        ck_assert_msg(
+            memcmp(&want->store[i], &got->store[i], sizeof want->store[i]) == 0,
+            "%s: store %u: %llx = %llx, expected %llx = %llx", how, i,
+            (unsigned long long)got->store[i].addr, (unsigned long long)got->store[i].value,
+            (unsigned long long)want->store[i].addr, (unsigned long long)want->store[i].value);
     ck_abort_msg("%s: %u stores, expected %u", how, got->n_stores, want->n_stores);
 }
 

@@ -51,17 +51,18 @@ static RaoStatus status_of(const Err *err)
     return RAO_INTERNAL;
 }
 
-/* Threads per CTA times registers: what the launch reserves per thread (ptx.md 1.2: 65536 / threads, multiple of 8, at
- * most 255, unless .maxnreg says less). */
+/* Registers a launch allocates per thread: 65536 / threads rounded down to 8, unless .maxnreg says less. A thread can
+ * name at most 255, which take the room of 256. */
 static uint32_t launch_regs(const Func *f, const uint32_t block[3])
 {
     uint32_t threads = f->reqntid[0] ? f->reqntid[0] * f->reqntid[1] * f->reqntid[2]
                        : f->maxntid[0] ? f->maxntid[0] * f->maxntid[1] * f->maxntid[2]
                                        : block[0] * block[1] * block[2];
     uint32_t regs = 65536 / (threads ? threads : 1) / (f->minnctapersm > 1 ? f->minnctapersm : 1) / 8 * 8;
-    if (regs > 255)
-        regs = 255;
-    return f->maxnreg && f->maxnreg < regs ? f->maxnreg : regs;
+    if (regs > 256)
+        regs = 256;
+    uint32_t cap = (f->maxnreg + 7) / 8 * 8;
+    return cap && cap < regs ? cap : regs;
 }
 
 static bool load_model(RaoResult *r, const char *name, const RaoOptions *o)

@@ -50,10 +50,12 @@ static void lane_addresses(const Warp *w, const CodeOpd *mem, uint64_t addr[WARP
 /* Every lane inside the CTA's own shared memory and aligned: the usual case, without a look at each lane. */
 static bool all_own_shared(const Cta *c, Lanes *l, uint32_t bytes, uint32_t mask)
 {
-    uint64_t own = own_shared(c, 0), end = c->shared_bytes - bytes, bad = 0;
+    if (bytes > c->shared_bytes - SHARED_BASE)
+        return false;
+    uint64_t own = own_shared(c, SHARED_BASE), last = c->shared_bytes - SHARED_BASE - bytes, bad = 0;
     for (uint32_t i = 0; i < WARP; i++) {
         uint64_t off = l->addr[i] - own;
-        bool wrong = off - SHARED_BASE > end - SHARED_BASE || off % bytes != 0;
+        bool wrong = off > last || off % bytes != 0;
         bad |= (uint64_t)wrong << i;
     }
     if (bad & mask)

@@ -1,39 +1,24 @@
-/* PTX to the intermediate form: registers become values, moves become copies, defined functions are inlined, symbols
- * become addresses, predicated branches become edges.
+/* PTX to the intermediate form: registers become values, moves become copies, defined functions are
+ * inlined, symbols become addresses, predicated branches become edges.
  *
- * Call parameters in .param space are values too (one per 32 bits), so inlining a function is copying its body.
- * Not supported: recursion, indirect calls to defined functions, sub-word access inside a call parameter. */
-#include "sim/lower/ir.h"
+ * Call parameters in .param space are values too (one per 32 bits), so inlining a function is
+ * copying its body. Not supported: recursion, indirect calls to defined functions, sub-word access
+ * inside a call parameter. */
+#include "sim/lower/build.h"
 
 #include <assert.h>
 #include <string.h>
 
 /* Offset of a CTA's first user byte in its shared window on sm_90 and later (ptx.md 3.8). */
-enum { SHARED_USER_OFFSET = 1024, RANK_SHIFT = 24, MAX_INLINE_DEPTH = 32, MAX_SCALAR_CELLS = 4 };
+enum { SHARED_USER_OFFSET = 1024, RANK_SHIFT = 24 };
 
-typedef struct Frame { /* one function instance being copied in */
-    Ir *ir;
-    const Func *func;
-    const struct Frame *caller;
-    uint32_t depth;
-    Cell *reg;       /* per register: its first value */
-    Cell *param;     /* per module variable: first value of a .param object of a call, or CELL_SINK */
-    uint32_t *start; /* per PTX instruction: its first insn; [n_insns]: the end */
-    const bool *is_kernel_param;
-    Cell rank_base;  /* CTA rank << 24, when the kernel runs in clusters */
-    uint32_t ptx_at; /* of the call, for inlined bodies */
-    uint32_t *ret_fix, n_ret_fix; /* branches to the end */
-    Cell value[FORM_OPDS]; /* of the instruction being built: operands that were computed before it, or CELL_SINK */
-    Err *err;
-} Frame;
-
-static uint32_t slots_of(PtxType t)
+uint32_t build_slots_of(PtxType t)
 {
     uint32_t bits = type_info[t].bits;
     return bits <= 32 ? 1 : bits / 32;
 }
 
-static bool unsupported(Frame *fr, const Insn *in, const char *what)
+bool build_unsupported(Frame *fr, const Insn *in, const char *what)
 {
     return err_set(fr->err, ERR_UNSUPPORTED, in->loc, "%s: lowering does not support %s",
                    op_row[in->op].syntax, what);
@@ -78,7 +63,7 @@ static uint64_t imm_bits(const Operand *o, PtxType t)
     return b;
 }
 
-static void add_cells(Ir *ir, const Cell *c, uint32_t n)
+void build_add_cells(Ir *ir, const Cell *c, uint32_t n)
 {
     uint32_t at = ir_cells(ir, n); /* may move the array */
     memcpy(ir->cells + at, c, n * sizeof *c);
@@ -105,12 +90,12 @@ static uint32_t address_cells(Frame *fr, const Operand *o, uint32_t n, Cell *out
 }
 
 /* Cells of a scalar operand; t is the type that the row expects (T_NONE: any). */
-static uint32_t scalar_cells(Frame *fr, const Operand *o, PtxType t, Cell *out)
+uint32_t build_scalar(Frame *fr, const Operand *o, PtxType t, Cell *out)
 {
-    uint32_t n = t == T_NONE ? 1 : slots_of(t);
+    uint32_t n = t == T_NONE ? 1 : build_slots_of(t);
     switch ((OpdKind)o->kind) {
     case OPD_REG:
-        n = slots_of(fr->func->regs[o->reg].type);
+        n = build_slots_of(fr->func->regs[o->reg].type);
         for (uint32_t g = 0; g < n; g++)
             out[g] = fr->reg[o->reg] + (Cell)g;
         return n;
@@ -120,8 +105,15 @@ static uint32_t scalar_cells(Frame *fr, const Operand *o, PtxType t, Cell *out)
         else
             const_cells(fr->ir, imm_bits(o, t), n, out);
         return n;
-    case OPD_ADDR_OF: return address_cells(fr, o, n, out);
-    case OPD_SINK: case OPD_NONE: case OPD_SREG: case OPD_FUNC: case OPD_MEM: case OPD_VEC: case OPD_LABEL:
+    case OPD_ADDR_OF:
+        return address_cells(fr, o, n, out);
+    case OPD_SINK:
+    case OPD_NONE:
+    case OPD_SREG:
+    case OPD_FUNC:
+    case OPD_MEM:
+    case OPD_VEC:
+    case OPD_LABEL:
         for (uint32_t g = 0; g < n; g++)
             out[g] = CELL_SINK;
         return n;
@@ -149,13 +141,13 @@ static void add_operand(Frame *fr, const Insn *in, uint32_t k, PtxType t, IrOpd 
         t = T_PRED;
     }
     for (uint32_t i = 0; i < n_elems; i++) {
-        uint32_t n = scalar_cells(fr, &e[i], t, tmp);
+        uint32_t n = build_scalar(fr, &e[i], t, tmp);
         if (fr->value[k] != CELL_SINK) {
             memset(tmp, 0, sizeof tmp);
             const_cells(ir, 0, n, tmp);
             tmp[0] = fr->value[k];
         }
-        add_cells(ir, tmp, n);
+        build_add_cells(ir, tmp, n);
         p->elem_slots = (uint16_t)n;
     }
     p->n = (uint16_t)(ir->n_cells - p->first);
@@ -169,7 +161,7 @@ static void add_memory(Frame *fr, const Operand *o, IrOpd *p)
     p->n_elems = 1;
     p->first = ir->n_cells;
     if (o->reg >= 0) {
-        p->n = (uint16_t)slots_of(fr->func->regs[o->reg].type);
+        p->n = (uint16_t)build_slots_of(fr->func->regs[o->reg].type);
         uint32_t at = ir_cells(ir, p->n);
         for (uint32_t g = 0; g < p->n; g++)
             ir->cells[at + g] = fr->reg[o->reg] + (Cell)g;
@@ -189,8 +181,8 @@ static bool is_source(const Insn *in, const Form *f, uint32_t k)
     return !f->opd[k].is_dst || in->opd[k].kind == OPD_MEM;
 }
 
-/* Operand places that are sources (or, in a second pass, destinations). Address sums that operands need are emitted
- * before, by the caller's first pass over them. */
+/* Operand places that are sources (or, in a second pass, destinations). Address sums that operands
+ * need are emitted before, by the caller's first pass over them. */
 static void add_operands(Frame *fr, const Insn *in, IrInsn *out, bool sources)
 {
     Ir *ir = fr->ir;
@@ -219,11 +211,13 @@ static void add_operands(Frame *fr, const Insn *in, IrInsn *out, bool sources)
     }
 }
 
-/* %ntid, %nctaid and the like are operands in the constant bank; the clock must be read in order. */
-static void classify_sreg(IrInsn *in, Sreg sr)
+/* %ntid, %nctaid and the like are operands in the constant bank; the clock must be read in order.
+ */
+void build_classify_sreg(IrInsn *in, Sreg sr)
 {
     in->tclass = TC_S2R;
     in->slots = 1;
+    /* clang-format off */
     switch (sr) {
     case SR_NTID_X: case SR_NTID_Y: case SR_NTID_Z: case SR_NCTAID_X: case SR_NCTAID_Y: case SR_NCTAID_Z:
     case SR_CLUSTER_NCTAID_X: case SR_CLUSTER_NCTAID_Y: case SR_CLUSTER_NCTAID_Z: case SR_CLUSTER_NCTARANK:
@@ -237,6 +231,7 @@ static void classify_sreg(IrInsn *in, Sreg sr)
     default: /* identity of the thread */
         break;
     }
+    /* clang-format on */
 }
 
 static void emit_sreg(Frame *fr, Cell dst, Sreg sr)
@@ -247,11 +242,11 @@ static void emit_sreg(Frame *fr, Cell dst, Sreg sr)
     ir->opds[in->opd + 1] = (IrOpd){.kind = CO_SREG, .imm = (int64_t)sr};
     in->n_src = 0;
     in->ptx = fr->ptx_at;
-    classify_sreg(in, sr);
+    build_classify_sreg(in, sr);
 }
 
-/* Special registers and ranked shared addresses as operands of other instructions than mov need an instruction of their
- * own, emitted before the cell list of the instruction begins. */
+/* Special registers and ranked shared addresses as operands of other instructions than mov need an
+ * instruction of their own, emitted before the cell list of the instruction begins. */
 static void emit_operand_values(Frame *fr, const Insn *in)
 {
     Ir *ir = fr->ir;
@@ -267,7 +262,7 @@ static void emit_operand_values(Frame *fr, const Insn *in)
     }
 }
 
-static bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
+bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
 {
     Ir *ir = fr->ir;
     emit_operand_values(fr, in);
@@ -294,343 +289,39 @@ static bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
     return true;
 }
 
-/* ---- Moves ---- */
-
-static void copy_cells(Frame *fr, const Cell *dst, const Cell *src, uint32_t n, uint32_t ptx)
-{
-    for (uint32_t g = 0; g < n; g++)
-        ir_copy(fr->ir, dst[g], src[g], ptx);
-}
-
-/* The elements of {..} as cells: 0 if they are not whole 32-bit values. */
-static uint32_t vector_cells(Frame *fr, const Operand *o, Cell *out)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < o->n; i++) {
-        const Operand *e = &fr->ir->module->elems[o->first + i];
-        PtxType t = e->kind == OPD_REG ? fr->func->regs[e->reg].type : T_NONE;
-        if (t != T_NONE && type_info[t].bits < 32)
-            return 0;
-        n += scalar_cells(fr, e, t, out + n);
-    }
-    return n;
-}
-
-/* {h0, h1} to 32 bits or back stays an instruction (PRMT), one for each 32 bits. */
-static bool build_halves(Frame *fr, const Insn *in, bool pack, uint32_t ptx)
-{
-    Ir *ir = fr->ir;
-    Cell word[MAX_SCALAR_CELLS];
-    const Operand *scalar = &in->opd[pack ? 0 : 1], *vec = &in->opd[pack ? 1 : 0];
-    uint32_t n_words = scalar_cells(fr, scalar, (PtxType)in->type[0], word);
-    if (vec->n != 2 * n_words)
-        return unsupported(fr, in, "elements of less than 16 bits");
-    for (uint32_t w = 0; w < n_words; w++) {
-        Cell half[2];
-        for (uint32_t h = 0; h < 2; h++)
-            scalar_cells(fr, &ir->module->elems[vec->first + 2 * w + h], T_B16, &half[h]);
-        Cell cells[3] = {pack ? word[w] : half[0], pack ? half[0] : half[1], pack ? half[1] : word[w]};
-        uint32_t n_dst = pack ? 1 : 2;
-        uint32_t i = ir_simple(ir, pack ? OP_MOV_PACK : OP_MOV_UNPACK, T_B32, cells, n_dst, 3 - n_dst);
-        IrInsn *out = &ir->insns[i];
-        IrOpd *o = &ir->opds[out->opd]; /* three scalar operands become one vector and one scalar */
-        IrOpd *v = &o[pack ? 1 : 0];
-        v->n = v->n_elems = 2;
-        if (!pack)
-            o[1] = o[2];
-        out->n_opd = 2;
-        out->ptx = ptx;
-    }
-    return true;
-}
-
-static bool build_vector_move(Frame *fr, const Insn *in, uint32_t ptx)
-{
-    bool pack = in->op == OP_MOV_PACK;
-    const Operand *scalar = &in->opd[pack ? 0 : 1], *vec = &in->opd[pack ? 1 : 0];
-    Cell s[MAX_SCALAR_CELLS], v[2 * MAX_SCALAR_CELLS];
-    uint32_t n = vec->kind == OPD_VEC && vec->n <= MAX_SCALAR_CELLS ? vector_cells(fr, vec, v) : 0;
-    if (in->guard >= 0 || n == 0)
-        return n == 0 && in->guard < 0 && vec->kind == OPD_VEC ? build_halves(fr, in, pack, ptx)
-                                                               : build_generic(fr, in, ptx);
-    uint32_t n_scalar = scalar_cells(fr, scalar, (PtxType)in->type[0], s);
-    if (n_scalar != n)
-        return unsupported(fr, in, "these element widths");
-    /* Through fresh values: {a, b} = {b, a} must read both before it writes. */
-    Cell mid[MAX_SCALAR_CELLS];
-    for (uint32_t g = 0; g < n; g++)
-        mid[g] = ir_val(fr->ir, false);
-    copy_cells(fr, mid, pack ? v : s, n, ptx);
-    copy_cells(fr, pack ? s : v, mid, n, ptx);
-    return true;
-}
-
-static bool build_mov(Frame *fr, const Insn *in, uint32_t ptx)
-{
-    const Operand *src = &in->opd[1];
-    if (in->guard >= 0 || src->kind == OPD_SREG || src->kind == OPD_FUNC) {
-        if (!build_generic(fr, in, ptx))
-            return false;
-        IrInsn *out = &fr->ir->insns[fr->ir->n_insns - 1];
-        out->tclass = TC_ALU;
-        if (src->kind == OPD_SREG)
-            classify_sreg(out, (Sreg)src->sreg);
-        return true;
-    }
-    PtxType t = in->op == OP_MOV_PRED ? T_PRED : (PtxType)in->type[0];
-    Cell d[MAX_SCALAR_CELLS], s[MAX_SCALAR_CELLS];
-    uint32_t n = scalar_cells(fr, &in->opd[0], t, d);
-    uint32_t m = scalar_cells(fr, src, src->kind == OPD_REG ? T_NONE : t, s);
-    if (in->op == OP_MOV_PRED && src->neg)
-        return build_generic(fr, in, ptx);
-    copy_cells(fr, d, s, n < m ? n : m, ptx);
-    for (uint32_t g = m; g < n; g++)
-        ir_copy(fr->ir, d[g], ir_const(fr->ir, 0), ptx);
-    return true;
-}
-
-/* ---- Conversions that are renames ---- */
-
-static bool is_windowed(uint8_t ss)
-{
-    return ss == MV_SS_SHARED || ss == MV_SS_SHARED_CTA || ss == MV_SS_SHARED_CLUSTER || ss == MV_SS_LOCAL ||
-           ss == MV_SS_PARAM || ss == MV_SS_PARAM_ENTRY;
-}
-
-static uint64_t window_of(const CodeLayout *l, uint8_t ss)
-{
-    if (ss == MV_SS_LOCAL)
-        return l->local_window;
-    return ss == MV_SS_PARAM || ss == MV_SS_PARAM_ENTRY ? l->param_window : l->shared_window;
-}
-
-/* The windows are 4 GiB aligned, so that a generic address is {address in the space, upper half of the window}; global
- * and constant addresses are generic already. */
-static bool build_cvta(Frame *fr, const Insn *in, uint32_t ptx)
-{
-    Ir *ir = fr->ir;
-    uint8_t ss = in->mod[MC_SS];
-    uint64_t window = window_of(ir->layout, ss);
-    if (in->guard >= 0 || (is_windowed(ss) && (uint32_t)window != 0))
-        return build_generic(fr, in, ptx);
-    Cell d[MAX_SCALAR_CELLS], s[MAX_SCALAR_CELLS];
-    uint32_t n = scalar_cells(fr, &in->opd[0], (PtxType)in->type[0], d);
-    uint32_t m = scalar_cells(fr, &in->opd[1], (PtxType)in->type[0], s);
-    Cell hi = in->op == OP_CVTA ? ir_const(ir, (uint32_t)(window >> 32)) : ir_const(ir, 0);
-    if (!is_windowed(ss))
-        hi = m > 1 ? s[1] : ir_const(ir, 0);
-    ir_copy(ir, d[0], s[0], ptx);
-    if (n > 1)
-        ir_copy(ir, d[1], hi, ptx);
-    return true;
-}
-
-/* Integer width changes between whole registers: copies, plus one shift for a sign. */
-static bool build_cvt_int(Frame *fr, const Insn *in, uint32_t ptx)
-{
-    Ir *ir = fr->ir;
-    PtxType to = (PtxType)in->type[0], from = (PtxType)in->type[1];
-    uint32_t to_bits = type_info[to].bits, from_bits = type_info[from].bits;
-    bool regs = in->opd[0].kind == OPD_REG && in->opd[1].kind == OPD_REG;
-    bool fits = regs && type_info[fr->func->regs[in->opd[0].reg].type].bits == to_bits &&
-                type_info[fr->func->regs[in->opd[1].reg].type].bits >= from_bits;
-    bool plain_widths = from_bits >= 32 || (to_bits == from_bits && to_bits == 16);
-    if (!fits || !plain_widths || in->guard >= 0 || in->mod[MC_SAT])
-        return build_generic(fr, in, ptx);
-    Cell d[MAX_SCALAR_CELLS], s[MAX_SCALAR_CELLS];
-    uint32_t n = scalar_cells(fr, &in->opd[0], to, d);
-    scalar_cells(fr, &in->opd[1], from, s);
-    if (to_bits < 16)
-        return build_generic(fr, in, ptx);
-    ir_copy(ir, d[0], s[0], ptx);
-    if (n < 2)
-        return true;
-    if (from_bits == 64) {
-        ir_copy(ir, d[1], s[1], ptx);
-    } else if (type_info[from].kind == 'U') {
-        ir_copy(ir, d[1], ir_const(ir, 0), ptx);
-    } else {
-        uint32_t i = ir_simple(ir, OP_SHR, T_S32, (Cell[]){d[1], s[0], ir_const(ir, 31)}, 1, 2);
-        ir->insns[i].ptx = ptx;
-    }
-    return true;
-}
-
-/* 64-bit logic and selection are two machine instructions; as two, each half folds by itself. */
-static bool build_split(Frame *fr, const Insn *in, uint32_t ptx)
-{
-    Ir *ir = fr->ir;
-    uint32_t n_src = in->op == OP_NOT_BITS ? 1 : 2;
-    Cell c[3][MAX_SCALAR_CELLS], p[MAX_SCALAR_CELLS];
-    for (uint32_t k = 0; k <= n_src; k++)
-        if (scalar_cells(fr, &in->opd[k], T_B64, c[k]) != 2)
-            return build_generic(fr, in, ptx);
-    if (in->op == OP_SELP)
-        scalar_cells(fr, &in->opd[3], T_PRED, p);
-    Cell lo = ir_val(ir, false);
-    for (uint32_t g = 0; g < 2; g++) {
-        Cell cells[4] = {g ? c[0][1] : lo, c[1][g], n_src > 1 ? c[2][g] : p[0], p[0]};
-        uint32_t i = ir_simple(ir, (OpCode)in->op, T_B32, cells, 1, in->op == OP_SELP ? 3 : n_src);
-        ir->insns[i].ptx = ptx;
-        if (in->op == OP_SELP)
-            ir->opds[ir->insns[i].opd + 3].neg = in->opd[3].neg;
-    }
-    ir_copy(ir, c[0][0], lo, ptx);
-    return true;
-}
-
-/* ---- Call parameters ---- */
-
-static Cell param_value(Frame *fr, int32_t var, uint64_t offset)
-{
-    const Var *v = &fr->ir->module->vars[var];
-    if (fr->param[var] == CELL_SINK) {
-        fr->param[var] = ir_val(fr->ir, false);
-        for (uint64_t b = 4; b < v->size; b += 4)
-            ir_val(fr->ir, false);
-    }
-    return fr->param[var] + (Cell)(offset / 4);
-}
-
-/* ld.param and st.param on the .param objects of a call: copies. */
-static bool build_call_param(Frame *fr, const Insn *in, uint32_t mem_at, uint32_t ptx)
-{
-    const Operand *mem = &in->opd[mem_at], *val = &in->opd[1 - mem_at];
-    const Operand *e = val->kind == OPD_VEC ? &fr->ir->module->elems[val->first] : val;
-    uint32_t n_elems = val->kind == OPD_VEC ? val->n : 1;
-    PtxType t = (PtxType)in->type[0];
-    uint64_t bytes = (type_info[t].bits + 7u) / 8, at = (uint64_t)mem->imm;
-    if (in->guard >= 0 || mem->reg >= 0 || (at % 4 != 0 && bytes < 4) ||
-        at + bytes * n_elems > (fr->ir->module->vars[mem->var].size + 3) / 4 * 4)
-        return unsupported(fr, in, "this access to a call parameter");
-    for (uint32_t i = 0; i < n_elems; i++) {
-        Cell c[MAX_SCALAR_CELLS];
-        uint32_t n = scalar_cells(fr, &e[i], t, c);
-        for (uint32_t g = 0; g < n && g < (bytes + 3) / 4; g++) {
-            Cell p = param_value(fr, mem->var, at + i * bytes + 4 * g);
-            ir_copy(fr->ir, mem_at == 1 ? c[g] : p, mem_at == 1 ? p : c[g], ptx);
-        }
-    }
-    return true;
-}
-
-static bool is_call_param(const Frame *fr, const Operand *o)
-{
-    return o->kind == OPD_MEM && o->var >= 0 && fr->ir->module->vars[o->var].space == SP_PARAM &&
-           !fr->is_kernel_param[o->var];
-}
-
-/* Appends the values of the listed .param objects (or registers) as one operand. */
-static void add_arguments(Frame *fr, const Operand *list, IrOpd *p)
-{
-    Ir *ir = fr->ir;
-    *p = (IrOpd){.kind = CO_VALUE, .elem_slots = 1, .first = ir->n_cells};
-    for (uint32_t i = 0; i < list->n; i++) {
-        const Operand *e = &ir->module->elems[list->first + i];
-        Cell c[MAX_SCALAR_CELLS];
-        uint32_t n = 0;
-        bool is_param = e->kind == OPD_ADDR_OF && ir->module->vars[e->var].space == SP_PARAM;
-        if (!is_param)
-            n = scalar_cells(fr, e, T_NONE, c);
-        for (uint64_t b = 0; is_param && n < MAX_SCALAR_CELLS && b < ir->module->vars[e->var].size; b += 4)
-            c[n++] = param_value(fr, e->var, b);
-        add_cells(ir, c, n);
-    }
-    p->n = p->n_elems = (uint16_t)(ir->n_cells - p->first);
-}
-
-/* vprintf, __assertfail and the like: one dynamic instruction with result values, callee, argument values. */
-static void build_extern_call(Frame *fr, const Insn *in, uint32_t ptx)
-{
-    Ir *ir = fr->ir;
-    IrInsn out = {.op = OP_CALL, .n_opd = 3, .host = NO_INSN, .ptx = ptx};
-    out.opd = ir_opds(ir, 3);
-    ir_classify(ir, &out);
-    IrOpd ret = {0}, args = {0};
-    out.src = ir->n_cells;
-    if (in->guard >= 0) {
-        uint32_t at = ir_cells(ir, 1);
-        ir->cells[at] = fr->reg[in->guard];
-        out.guard_neg = in->guard_neg;
-        out.flags |= IF_GUARD | IF_RMW;
-    }
-    if (in->n_opd > 2 && in->opd[2].kind == OPD_VEC)
-        add_arguments(fr, &in->opd[2], &args);
-    out.n_src = ir->n_cells - out.src;
-    out.dst = ir->n_cells;
-    if (in->opd[0].kind == OPD_VEC)
-        add_arguments(fr, &in->opd[0], &ret);
-    ret.dst = true;
-    out.n_dst = ir->n_cells - out.dst;
-    ir->opds[out.opd] = ret;
-    ir->opds[out.opd + 1] = (IrOpd){.kind = CO_LABEL, .imm = in->opd[1].func};
-    ir->opds[out.opd + 2] = args;
-    ir_insn(ir, &out);
-}
-
-static bool build_body(Frame *fr);
-
-static void bind_params(Frame *fr, Frame *callee, const Operand *list, const int32_t *vars, uint32_t n)
-{
-    for (uint32_t i = 0; i < n && list->kind == OPD_VEC && i < list->n; i++) {
-        const Operand *e = &fr->ir->module->elems[list->first + i];
-        if (e->kind == OPD_ADDR_OF) {
-            callee->param[vars[i]] = param_value(fr, e->var, 0);
-            continue;
-        }
-        Cell c[MAX_SCALAR_CELLS];
-        uint32_t m = scalar_cells(fr, e, T_NONE, c);
-        for (uint32_t g = 0; g < m; g++)
-            ir_copy(fr->ir, param_value(callee, vars[i], 4 * g), c[g], fr->ptx_at);
-    }
-}
-
-static bool build_call(Frame *fr, const Insn *in, uint32_t ptx)
-{
-    Ir *ir = fr->ir;
-    if (in->opd[1].kind != OPD_FUNC)
-        return unsupported(fr, in, "an indirect call");
-    const Func *f = &ir->module->funcs[in->opd[1].func];
-    if (f->is_extern) {
-        build_extern_call(fr, in, ptx);
-        return true;
-    }
-    for (const Frame *c = fr; c; c = c->caller)
-        if (c->func == f)
-            return err_set(fr->err, ERR_UNSUPPORTED, in->loc, "lowering does not support recursion: '%s'", f->name);
-    if (in->guard >= 0 || fr->depth + 1 > MAX_INLINE_DEPTH)
-        return unsupported(fr, in, in->guard >= 0 ? "a predicated call of a defined function" : "calls this deep");
-    Frame callee = *fr;
-    callee.func = f;
-    callee.caller = fr;
-    callee.depth = fr->depth + 1;
-    callee.ptx_at = ptx;
-    callee.param = arena_new(ir->a, Cell, ir->module->n_vars + 1);
-    for (uint32_t v = 0; v < ir->module->n_vars; v++)
-        callee.param[v] = CELL_SINK;
-    bind_params(fr, &callee, &in->opd[2], f->params, f->n_params);
-    bind_params(fr, &callee, &in->opd[0], f->ret_params, f->n_ret_params);
-    return build_body(&callee);
-}
-
 /* ---- One instruction, one body ---- */
 
 static bool build_insn(Frame *fr, const Insn *in, uint32_t ptx)
 {
     Ir *ir = fr->ir;
     switch (in->op) {
-    case OP_MOV: case OP_MOV_PRED: return build_mov(fr, in, ptx);
-    case OP_MOV_PACK: case OP_MOV_UNPACK: return build_vector_move(fr, in, ptx);
-    case OP_CVTA: case OP_CVTA_TO: return build_cvta(fr, in, ptx);
-    case OP_CVT_INT: return build_cvt_int(fr, in, ptx);
-    case OP_AND_BITS: case OP_OR_BITS: case OP_XOR_BITS: case OP_NOT_BITS: case OP_SELP:
+    case OP_MOV:
+    case OP_MOV_PRED:
+        return build_mov(fr, in, ptx);
+    case OP_MOV_PACK:
+    case OP_MOV_UNPACK:
+        return build_vector_move(fr, in, ptx);
+    case OP_CVTA:
+    case OP_CVTA_TO:
+        return build_cvta(fr, in, ptx);
+    case OP_CVT_INT:
+        return build_cvt_int(fr, in, ptx);
+    case OP_AND_BITS:
+    case OP_OR_BITS:
+    case OP_XOR_BITS:
+    case OP_NOT_BITS:
+    case OP_SELP:
         return type_info[in->type[0]].bits == 64 && in->guard < 0 ? build_split(fr, in, ptx)
                                                                   : build_generic(fr, in, ptx);
-    case OP_LD_PARAM: return is_call_param(fr, &in->opd[1]) ? build_call_param(fr, in, 1, ptx)
-                                                            : build_generic(fr, in, ptx);
-    case OP_ST_PARAM: return is_call_param(fr, &in->opd[0]) ? build_call_param(fr, in, 0, ptx)
-                                                            : unsupported(fr, in, "a store to a kernel parameter");
-    case OP_CALL: return build_call(fr, in, ptx);
+    case OP_LD_PARAM:
+        return build_is_call_param(fr, &in->opd[1]) ? build_call_param(fr, in, 1, ptx)
+                                                    : build_generic(fr, in, ptx);
+    case OP_ST_PARAM:
+        return build_is_call_param(fr, &in->opd[0])
+                   ? build_call_param(fr, in, 0, ptx)
+                   : build_unsupported(fr, in, "a store to a kernel parameter");
+    case OP_CALL:
+        return build_call(fr, in, ptx);
     case OP_RET:
         if (!build_generic(fr, in, ptx))
             return false;
@@ -640,7 +331,8 @@ static bool build_insn(Frame *fr, const Insn *in, uint32_t ptx)
             fr->ret_fix[fr->n_ret_fix++] = ir->n_insns - 1;
         }
         return true;
-    default: return build_generic(fr, in, ptx);
+    default:
+        return build_generic(fr, in, ptx);
     }
 }
 
@@ -669,14 +361,14 @@ static void resolve_targets(Frame *fr, uint32_t i, const Insn *in)
     }
 }
 
-static bool build_body(Frame *fr)
+bool build_body(Frame *fr)
 {
     Ir *ir = fr->ir;
     const Func *f = fr->func;
     fr->reg = arena_new(ir->a, Cell, f->n_regs + 1);
     for (uint32_t r = 0; r < f->n_regs; r++) {
         fr->reg[r] = ir_val(ir, f->regs[r].type == T_PRED);
-        for (uint32_t g = 1; g < slots_of(f->regs[r].type); g++)
+        for (uint32_t g = 1; g < build_slots_of(f->regs[r].type); g++)
             ir_val(ir, false);
     }
     fr->start = arena_new(ir->a, uint32_t, f->n_insns + 1);

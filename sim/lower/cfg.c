@@ -1,20 +1,27 @@
-/* Control flow: basic blocks, reverse post-order, dominators (Cooper, Harvey, Kennedy: "A Simple, Fast Dominance
- * Algorithm"), loop depth; tidying of branches; predication of tiny side blocks.
+/* Control flow: basic blocks, reverse post-order, dominators (Cooper, Harvey, Kennedy: "A Simple,
+ * Fast Dominance Algorithm"), loop depth; tidying of branches; predication of tiny side blocks.
  *
- * Blocks stay in PTX order, because the executor's lowest-pc-first rule makes lanes rejoin where paths join. */
+ * Blocks stay in PTX order, because the executor's lowest-pc-first rule makes lanes rejoin where
+ * paths join. */
 #include "sim/lower/ir.h"
 
 #include <assert.h>
 #include <string.h>
 
-static bool is_branch(const IrInsn *in) { return in->op == OP_BRA || in->op == OP_BRX_IDX; }
+static bool is_branch(const IrInsn *in)
+{
+    return in->op == OP_BRA || in->op == OP_BRX_IDX;
+}
 
 static bool ends_block(const IrInsn *in)
 {
     return is_branch(in) || in->op == OP_EXIT || in->op == OP_RET || in->op == OP_TRAP;
 }
 
-static bool always(const IrInsn *in) { return !(in->flags & IF_GUARD); }
+static bool always(const IrInsn *in)
+{
+    return !(in->flags & IF_GUARD);
+}
 
 /* Drops dead instructions, keeping branch targets. */
 static void compact(Ir *ir)
@@ -66,15 +73,18 @@ static void find_blocks(Ir *ir)
     ir->n_blocks = 0;
     for (uint32_t i = 0; i < ir->n_insns; i++) {
         if (leader[i])
-            ir->blocks[ir->n_blocks++] = (Block){.first = i, .is_target = target[i], .idom = NO_BLOCK,
-                                                 .succ = {NO_BLOCK, NO_BLOCK}};
+            ir->blocks[ir->n_blocks++] = (Block){
+                .first = i, .is_target = target[i], .idom = NO_BLOCK, .succ = {NO_BLOCK, NO_BLOCK}};
         ir->block_of[i] = ir->n_blocks - 1;
         ir->blocks[ir->n_blocks - 1].n++;
     }
     ir->block_of[ir->n_insns] = ir->n_blocks;
 }
 
-static uint32_t n_succ(const Block *b) { return 2 + b->n_succ_more; }
+static uint32_t n_succ(const Block *b)
+{
+    return 2 + b->n_succ_more;
+}
 
 static uint32_t succ(const Ir *ir, const Block *b, uint32_t k)
 {
@@ -181,7 +191,8 @@ static void find_dominators(Ir *ir, const uint32_t *order, uint32_t n)
     }
 }
 
-/* A backward branch encloses the blocks between its target and itself: exact for the loops compilers write. */
+/* A backward branch encloses the blocks between its target and itself: exact for the loops
+ * compilers write. */
 static void find_depths(Ir *ir)
 {
     int32_t *delta = arena_new(ir->a, int32_t, ir->n_blocks + 2);
@@ -266,7 +277,10 @@ bool cfg_dominates(const Ir *ir, uint32_t def, uint32_t use)
 
 /* ---- Tidying ---- */
 
-static bool is_jump(const IrInsn *in) { return in->op == OP_BRA && always(in) && !(in->flags & IF_DEAD); }
+static bool is_jump(const IrInsn *in)
+{
+    return in->op == OP_BRA && always(in) && !(in->flags & IF_DEAD);
+}
 
 /* The first live instruction at or after i. */
 static uint32_t live_at(const Ir *ir, uint32_t i)
@@ -287,14 +301,15 @@ static bool fold_guard(Ir *ir, IrInsn *in)
         in->flags |= IF_DEAD;
         return true;
     }
-    in->flags &= (uint8_t)~(in->tclass == TC_WGMMA ? IF_GUARD : IF_GUARD | IF_RMW);
+    in->flags &= (uint8_t) ~(in->tclass == TC_WGMMA ? IF_GUARD : IF_GUARD | IF_RMW);
     in->src++;
     in->n_src--;
     in->guard_neg = false;
     return true;
 }
 
-/* Jumps to jumps, jumps to the next instruction, a conditional branch around a jump; guards that are constant. */
+/* Jumps to jumps, jumps to the next instruction, a conditional branch around a jump; guards that
+ * are constant. */
 bool cfg_cleanup(Ir *ir)
 {
     enum { MAX_HOPS = 8 };
@@ -334,7 +349,9 @@ bool cfg_cleanup(Ir *ir)
 
 /* ---- Predication ---- */
 
-enum { PREDICATE_MAX = 4 }; /* instructions of a side block that ptxas rather predicates than jumps over */
+enum {
+    PREDICATE_MAX = 4
+}; /* instructions of a side block that ptxas rather predicates than jumps over */
 
 static bool can_guard(const IrInsn *in)
 {
@@ -343,8 +360,8 @@ static bool can_guard(const IrInsn *in)
     const char *s = op_row[in->op].syntax;
     if (in->flags & IF_COPY)
         return false;
-    return !strstr(s, ".sync") && !strstr(s, ".aligned") && !strstr(s, "bar{") && in->tclass != TC_MBAR_TRY &&
-           in->tclass != TC_DIV;
+    return !strstr(s, ".sync") && !strstr(s, ".aligned") && !strstr(s, "bar{") &&
+           in->tclass != TC_MBAR_TRY && in->tclass != TC_DIV;
 }
 
 static void add_guard(Ir *ir, IrInsn *in, Cell guard, bool neg)
@@ -364,7 +381,8 @@ static void add_guard(Ir *ir, IrInsn *in, Cell guard, bool neg)
     in->flags |= IF_GUARD | (in->n_dst ? IF_RMW : 0);
 }
 
-/* "@p bra L; a; b; L:" becomes "@!p a; @!p b; L:" if a and b are few, can be predicated and leave p alone. */
+/* "@p bra L; a; b; L:" becomes "@!p a; @!p b; L:" if a and b are few, can be predicated and leave p
+ * alone. */
 void cfg_if_convert(Ir *ir)
 {
     for (uint32_t b = 0; b + 2 < ir->n_blocks; b++) {

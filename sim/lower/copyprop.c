@@ -1,15 +1,19 @@
 /* Copy propagation, and removal of what nobody reads.
  *
- * Across blocks: a use of v becomes a use of s if v's only definition is "v = s", it dominates the use, s is a constant
- * or has one definition, and that dominates the copy. Then s cannot have been written again in between: a path from a
- * second execution of s's definition to the use without passing the copy would make, with the first arrival at s, a
- * path from the entry to the use that avoids the copy, which dominates it.
- * Inside a block: also for values with several definitions, until either is written. */
+ * Across blocks: a use of v becomes a use of s if v's only definition is "v = s", it dominates the
+ * use, s is a constant or has one definition, and that dominates the copy. Then s cannot have been
+ * written again in between: a path from a second execution of s's definition to the use without
+ * passing the copy would make, with the first arrival at s, a path from the entry to the use that
+ * avoids the copy, which dominates it. Inside a block: also for values with several definitions,
+ * until either is written. */
 #include "sim/lower/ir.h"
 
 #include <string.h>
 
-static bool is_copy(const IrInsn *in) { return (in->flags & (IF_COPY | IF_DEAD | IF_GUARD)) == IF_COPY; }
+static bool is_copy(const IrInsn *in)
+{
+    return (in->flags & (IF_COPY | IF_DEAD | IF_GUARD)) == IF_COPY;
+}
 
 /* The source cell that copy `in` puts into v. */
 static Cell copied_to(const Ir *ir, const IrInsn *in, Cell v)
@@ -85,7 +89,8 @@ static void propagate_local(Ir *ir)
                     continue;
                 known[d].written = i + 1;
                 if (is_copy(in))
-                    known[d] = (Known){.src = ir->cells[in->src + k], .at = i + 1, .written = i + 1};
+                    known[d] =
+                        (Known){.src = ir->cells[in->src + k], .at = i + 1, .written = i + 1};
             }
             if (is_copy(in) && in->n_dst == 1 && ir->cells[in->src] == ir->cells[in->dst])
                 in->flags |= IF_DEAD;
@@ -93,7 +98,8 @@ static void propagate_local(Ir *ir)
     }
 }
 
-/* Predicate operands and memory bases cannot be arbitrary cells: constant bases move into the offset. */
+/* Predicate operands and memory bases cannot be arbitrary cells: constant bases move into the
+ * offset. */
 static void settle_operands(Ir *ir)
 {
     for (uint32_t i = 0; i < ir->n_insns; i++) {
@@ -137,7 +143,8 @@ static bool removable(const IrInsn *in)
     return in->flags & IF_PURE;
 }
 
-/* Counts uses down along a work list. A value that only feeds its own update (a dead loop counter) stays: rare. */
+/* Counts uses down along a work list. A value that only feeds its own update (a dead loop counter)
+ * stays: rare. */
 void remove_dead(Ir *ir)
 {
     ir_count(ir);

@@ -8,14 +8,17 @@ typedef struct Emitter {
     Ir *ir;
     Code *c;
     Arena *a;
-    uint32_t *slot;      /* per value */
-    int32_t *const_row;  /* per constant of the Ir: its row in Code.consts, or -1 */
-    uint32_t *seen;      /* per dependence slot: stamp, to list each once */
+    uint32_t *slot;     /* per value */
+    int32_t *const_row; /* per constant of the Ir: its row in Code.consts, or -1 */
+    uint32_t *seen;     /* per dependence slot: stamp, to list each once */
     uint32_t stamp;
-    uint32_t *block_at;  /* per block: index in Code.insns */
+    uint32_t *block_at; /* per block: index in Code.insns */
 } Emitter;
 
-static bool is_emitted(const IrInsn *in) { return !(in->flags & (IF_DEAD | IF_FREE)); }
+static bool is_emitted(const IrInsn *in)
+{
+    return !(in->flags & (IF_DEAD | IF_FREE));
+}
 
 static Slot slot_of(Emitter *e, Cell c)
 {
@@ -42,7 +45,8 @@ static void emit_operand(Emitter *e, const IrInsn *in, const IrOpd *o)
 {
     Code *c = e->c;
     CodeOpd *p = &c->opds[c->n_opds++];
-    *p = (CodeOpd){.kind = o->kind, .neg = o->neg, .imm = o->imm, .first = c->n_code_slots, .pred = -1};
+    *p = (CodeOpd){
+        .kind = o->kind, .neg = o->neg, .imm = o->imm, .first = c->n_code_slots, .pred = -1};
     if (o->kind == CO_PRED) {
         p->pred = pred_of(e, e->ir->cells[o->first]);
         return;
@@ -52,7 +56,8 @@ static void emit_operand(Emitter *e, const IrInsn *in, const IrOpd *o)
     if (o->kind == CO_LABEL && in->op == OP_BRX_IDX) { /* the list of targets, as slots */
         p->n = (uint16_t)o->imm;
         for (uint32_t k = 0; k < p->n; k++)
-            c->slots[c->n_code_slots++] = (Slot)e->block_at[e->ir->block_of[e->ir->brx[in->target + k]]];
+            c->slots[c->n_code_slots++] =
+                (Slot)e->block_at[e->ir->block_of[e->ir->brx[in->target + k]]];
         return;
     }
     p->n = o->n;
@@ -92,8 +97,12 @@ static void emit_op(Emitter *e, uint32_t first, uint32_t lead, uint32_t insn)
     Code *c = e->c;
     const IrInsn *in = &ir->insns[lead];
     OpInfo *op = &c->ops[c->n_ops++];
-    *op = (OpInfo){.tclass = in->tclass, .unit = (uint8_t)tclass_unit[in->tclass], .kind = in->kind,
-                   .slots = in->slots, .deps = c->n_deps, .insn = insn};
+    *op = (OpInfo){.tclass = in->tclass,
+                   .unit = (uint8_t)tclass_unit[in->tclass],
+                   .kind = in->kind,
+                   .slots = in->slots,
+                   .deps = c->n_deps,
+                   .insn = insn};
     e->stamp++;
     for (uint32_t i = first; i <= lead; i++) {
         const IrInsn *m = &ir->insns[i];
@@ -120,7 +129,11 @@ static void emit_insn(Emitter *e, const IrInsn *in)
 {
     Code *c = e->c;
     CodeInsn *out = &c->insns[c->n_insns++];
-    *out = (CodeInsn){.op = in->op, .n_opd = in->n_opd, .guard = -1, .opd = c->n_opds, .opinfo = OP_NONE,
+    *out = (CodeInsn){.op = in->op,
+                      .n_opd = in->n_opd,
+                      .guard = -1,
+                      .opd = c->n_opds,
+                      .opinfo = OP_NONE,
                       .ptx = in->ptx};
     memcpy(out->type, in->type, sizeof out->type);
     memcpy(out->mod, in->mod, sizeof out->mod);
@@ -141,7 +154,8 @@ static void emit_insn(Emitter *e, const IrInsn *in)
     for (uint32_t k = 0; k < in->n_opd; k++)
         emit_operand(e, in, &e->ir->opds[in->opd + k]);
     uint8_t tc = op_row[in->op].tclass;
-    if (tc == TC_ATOMG || in->op == OP_CP_REDUCE_ASYNC_BULK || in->op == OP_CP_REDUCE_ASYNC_BULK_TENSOR)
+    if (tc == TC_ATOMG || in->op == OP_CP_REDUCE_ASYNC_BULK ||
+        in->op == OP_CP_REDUCE_ASYNC_BULK_TENSOR)
         c->uses_global_atomics = true;
 }
 
@@ -205,8 +219,9 @@ bool emit_code(Ir *ir, Arena *a, Code **out, Err *err)
     e.slot = arena_new(ir->a, uint32_t, ir->n_vals + 1);
     allocate(ir, e.slot, &c->n_slots, &c->n_preds);
     if (c->n_slots + c->n_preds > UINT16_MAX || c->n_preds > INT16_MAX)
-        return err_set(err, ERR_UNSUPPORTED, ir->func->loc, "'%s' needs %u registers and %u predicates per thread",
-                       ir->func->name, c->n_slots, c->n_preds);
+        return err_set(err, ERR_UNSUPPORTED, ir->func->loc,
+                       "'%s' needs %u registers and %u predicates per thread", ir->func->name,
+                       c->n_slots, c->n_preds);
     e.seen = arena_new(ir->a, uint32_t, c->n_slots + c->n_preds + 1);
     e.block_at = arena_new(ir->a, uint32_t, ir->n_blocks + 1);
     e.const_row = arena_new(ir->a, int32_t, ir->n_consts + 1);

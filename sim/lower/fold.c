@@ -1,5 +1,5 @@
-/* Constant folding and the algebra that ptxas does on integers and predicates: x + 0, (x + a) + b, offsets into
- * addresses, tests of selp(1, 0, p), complemented predicates. */
+/* Constant folding and the algebra that ptxas does on integers and predicates: x + 0, (x + a) + b,
+ * offsets into addresses, tests of selp(1, 0, p), complemented predicates. */
 #include "sim/lower/ir.h"
 
 #include <string.h>
@@ -9,10 +9,19 @@ typedef struct Folder {
     bool changed;
 } Folder;
 
-static Cell *src(const Ir *ir, const IrInsn *in, uint32_t k) { return &ir->cells[in->src + k]; }
+static Cell *src(const Ir *ir, const IrInsn *in, uint32_t k)
+{
+    return &ir->cells[in->src + k];
+}
 
-static uint32_t bits_of(const IrInsn *in) { return type_info[in->type[0]].bits; }
-static bool is_signed(const IrInsn *in) { return type_info[in->type[0]].kind == 'S'; }
+static uint32_t bits_of(const IrInsn *in)
+{
+    return type_info[in->type[0]].bits;
+}
+static bool is_signed(const IrInsn *in)
+{
+    return type_info[in->type[0]].kind == 'S';
+}
 
 /* The value of operand k as an integer of the instruction's type, if constant. */
 static bool const_opd(const Ir *ir, const IrInsn *in, uint32_t k, uint64_t *out)
@@ -40,6 +49,7 @@ static uint64_t extend(uint64_t v, uint32_t bits, bool sign)
     return v;
 }
 
+/* clang-format off */
 static bool compare(uint8_t cmp, uint64_t a, uint64_t b, bool sign, bool *out)
 {
     int64_t sa = (int64_t)a, sb = (int64_t)b;
@@ -58,6 +68,8 @@ static bool compare(uint8_t cmp, uint64_t a, uint64_t b, bool sign, bool *out)
     }
 }
 
+/* clang-format on */
+
 static uint64_t shift_right(uint64_t a, uint64_t n, uint32_t bits, bool sign)
 {
     if (n >= bits)
@@ -65,7 +77,8 @@ static uint64_t shift_right(uint64_t a, uint64_t n, uint32_t bits, bool sign)
     return sign ? (uint64_t)((int64_t)a >> n) : a >> n;
 }
 
-/* Results of integer rows with constant operands. Widths of 8 and 16 bits are left alone: their upper bits differ. */
+/* Results of integer rows with constant operands. Widths of 8 and 16 bits are left alone: their
+ * upper bits differ. */
 static bool evaluate(const Ir *ir, const IrInsn *in, uint64_t *out)
 {
     uint32_t bits = bits_of(in);
@@ -77,6 +90,7 @@ static bool evaluate(const Ir *ir, const IrInsn *in, uint64_t *out)
             return false;
     bool sign = is_signed(in);
     uint64_t a = extend(v[0], bits, sign), b = extend(v[1], bits, sign), c = v[2];
+    /* clang-format off */
     switch (in->op) {
     case OP_ADD_INT: *out = a + b; return true;
     case OP_SUB_INT: *out = a - b; return true;
@@ -95,6 +109,7 @@ static bool evaluate(const Ir *ir, const IrInsn *in, uint64_t *out)
     case OP_MAX_INT: *out = (sign ? (int64_t)a > (int64_t)b : a > b) ? a : b; return true;
     default: return false;
     }
+    /* clang-format on */
 }
 
 /* Replaces the instruction by copies of constants. */
@@ -107,7 +122,8 @@ static void become_const(Folder *f, uint32_t i, uint64_t v)
         ir_make_copy(ir, i, ir_const(ir, (uint32_t)v));
         return;
     }
-    uint32_t n = ir_simple(ir, OP_MOV, T_B64, (Cell[]){ir->cells[in->dst], ir_const(ir, (uint32_t)v)}, 1, 1);
+    uint32_t n =
+        ir_simple(ir, OP_MOV, T_B64, (Cell[]){ir->cells[in->dst], ir_const(ir, (uint32_t)v)}, 1, 1);
     IrInsn mov = ir->insns[n]; /* widened to two cells each: IF_COPY copies cell by cell */
     in = &ir->insns[i];
     mov.src = ir_cells(ir, 2);
@@ -127,7 +143,8 @@ static void become_const(Folder *f, uint32_t i, uint64_t v)
     ir->n_insns = n;
 }
 
-/* The defining instruction of cell v, if v has one definition that dominates `use` and is not guarded. */
+/* The defining instruction of cell v, if v has one definition that dominates `use` and is not
+ * guarded. */
 static IrInsn *def_of(const Ir *ir, Cell v, uint32_t use)
 {
     if (!cell_is_val(v) || ir->val[v].n_defs != 1)
@@ -149,23 +166,34 @@ static bool is_identity(const IrInsn *in, uint64_t c)
 {
     uint64_t ones = bits_of(in) == 64 ? ~UINT64_C(0) : 0xffffffff;
     switch (in->op) {
-    case OP_ADD_INT: case OP_SUB_INT: case OP_OR_BITS: case OP_XOR_BITS: case OP_SHL: case OP_SHR: return c == 0;
-    case OP_AND_BITS: return c == ones;
-    case OP_MUL_LO: return c == 1;
-    default: return false;
+    case OP_ADD_INT:
+    case OP_SUB_INT:
+    case OP_OR_BITS:
+    case OP_XOR_BITS:
+    case OP_SHL:
+    case OP_SHR:
+        return c == 0;
+    case OP_AND_BITS:
+        return c == ones;
+    case OP_MUL_LO:
+        return c == 1;
+    default:
+        return false;
     }
 }
 
 static bool commutes(uint16_t op)
 {
-    return op == OP_ADD_INT || op == OP_MUL_LO || op == OP_AND_BITS || op == OP_OR_BITS || op == OP_XOR_BITS;
+    return op == OP_ADD_INT || op == OP_MUL_LO || op == OP_AND_BITS || op == OP_OR_BITS ||
+           op == OP_XOR_BITS;
 }
 
 /* Constants go to the second place of commutative rows. */
 static void swap_const(Ir *ir, IrInsn *in)
 {
     uint64_t c;
-    if (!commutes(in->op) || in->n_opd != 3 || !const_opd(ir, in, 1, &c) || const_opd(ir, in, 2, &c))
+    if (!commutes(in->op) || in->n_opd != 3 || !const_opd(ir, in, 1, &c) ||
+        const_opd(ir, in, 2, &c))
         return;
     IrOpd *o = &ir->opds[in->opd];
     IrOpd t = o[1];
@@ -183,15 +211,19 @@ static void reassociate(Folder *f, uint32_t i)
         return;
     const IrOpd *x = &ir->opds[in->opd + 1];
     IrInsn *d = def_of(ir, ir->cells[x->first], i);
-    if (!d || d->op != in->op || bits_of(d) != bits_of(in) || d->n_opd != 3 || !const_opd(ir, d, 2, &a))
+    if (!d || d->op != in->op || bits_of(d) != bits_of(in) || d->n_opd != 3 ||
+        !const_opd(ir, d, 2, &a))
         return;
     const IrOpd *dx = &ir->opds[d->opd + 1];
     uint32_t d_at = (uint32_t)(d - ir->insns);
     for (uint32_t g = 0; g < x->n; g++)
-        if (ir->cells[x->first + g] != ir->cells[d->dst + g] || !unchanged(ir, ir->cells[dx->first + g], d_at))
+        if (ir->cells[x->first + g] != ir->cells[d->dst + g] ||
+            !unchanged(ir, ir->cells[dx->first + g], d_at))
             return;
-    uint64_t c = in->op == OP_ADD_INT ? a + b : in->op == OP_AND_BITS ? (a & b)
-               : in->op == OP_OR_BITS ? (a | b) : (a ^ b);
+    uint64_t c = in->op == OP_ADD_INT    ? a + b
+                 : in->op == OP_AND_BITS ? (a & b)
+                 : in->op == OP_OR_BITS  ? (a | b)
+                                         : (a ^ b);
     for (uint32_t g = 0; g < x->n; g++) {
         ir->cells[x->first + g] = ir->cells[dx->first + g];
         ir->cells[ir->opds[in->opd + 2].first + g] = ir_const(ir, (uint32_t)(c >> (32 * g)));
@@ -204,7 +236,8 @@ static void fold_identity(Folder *f, uint32_t i)
     Ir *ir = f->ir;
     IrInsn *in = &ir->insns[i];
     uint64_t c;
-    if (in->n_opd != 3 || in->n_dst != 1 || in->flags & IF_GUARD || bits_of(in) < 32 || !const_opd(ir, in, 2, &c))
+    if (in->n_opd != 3 || in->n_dst != 1 || in->flags & IF_GUARD || bits_of(in) < 32 ||
+        !const_opd(ir, in, 2, &c))
         return;
     if (is_identity(in, c)) {
         ir_make_copy(ir, i, ir->cells[ir->opds[in->opd + 1].first]);
@@ -242,8 +275,8 @@ static void fold_setp(Folder *f, uint32_t i)
     IrInsn *in = &ir->insns[i];
     bool one_result = in->n_dst == 1 || ir->cells[in->dst + 1] == CELL_SINK;
     uint64_t b, yes, no;
-    if (in->op != OP_SETP_INT || in->flags & IF_GUARD || in->mod[MC_BOOL] || !one_result || bits_of(in) != 32 ||
-        !const_opd(ir, in, 3, &b))
+    if (in->op != OP_SETP_INT || in->flags & IF_GUARD || in->mod[MC_BOOL] || !one_result ||
+        bits_of(in) != 32 || !const_opd(ir, in, 3, &b))
         return;
     bool sign = is_signed(in), when_true, when_false;
     uint64_t a;
@@ -256,7 +289,8 @@ static void fold_setp(Folder *f, uint32_t i)
     }
     Cell x = ir->cells[ir->opds[in->opd + 2].first];
     const IrInsn *d = def_of(ir, x, i);
-    if (!d || d->op != OP_SELP || bits_of(d) != 32 || !const_opd(ir, d, 1, &yes) || !const_opd(ir, d, 2, &no))
+    if (!d || d->op != OP_SELP || bits_of(d) != 32 || !const_opd(ir, d, 1, &yes) ||
+        !const_opd(ir, d, 2, &no))
         return;
     const IrOpd *po = &ir->opds[d->opd + 3];
     Cell p = ir->cells[po->first];
@@ -333,7 +367,8 @@ static void fold_address(Folder *f, uint32_t i)
         if (o->kind != CO_MEM || o->n == 0)
             continue;
         const IrInsn *d = def_of(ir, ir->cells[o->first], i);
-        if (!d || d->op != OP_ADD_INT || d->n_opd != 3 || bits_of(d) != 32u * o->n || !const_opd(ir, d, 2, &c))
+        if (!d || d->op != OP_ADD_INT || d->n_opd != 3 || bits_of(d) != 32u * o->n ||
+            !const_opd(ir, d, 2, &c))
             continue;
         const IrOpd *dx = &ir->opds[d->opd + 1];
         int64_t imm = o->imm + (int64_t)extend(c, 32u * o->n, true);

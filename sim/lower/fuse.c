@@ -1,7 +1,8 @@
-/* Contraction and fusion inside basic blocks, as ptxas does them (ptx.md 5.2). An instruction whose only reader is in
- * the same block is merged into that reader. Where PTX has a row for the pair (fma, three-input max, mad, setp with a
- * boolean operation) the pair becomes that row; else both stay, the first without a machine operation of its own
- * (host), moved directly before the second. */
+/* Contraction and fusion inside basic blocks, as ptxas does them (ptx.md 5.2). An instruction whose
+ * only reader is in the same block is merged into that reader. Where PTX has a row for the pair
+ * (fma, three-input max, mad, setp with a boolean operation) the pair becomes that row; else both
+ * stay, the first without a machine operation of its own (host), moved directly before the second.
+ */
 #include "sim/lower/ir.h"
 
 #include <string.h>
@@ -10,17 +11,24 @@ enum { MAX_OPDS = 5 };
 
 typedef struct Fuser {
     Ir *ir;
-    uint32_t *written;     /* per value: last instruction of this block that wrote it, + 1 */
-    bool *merged;          /* per instruction: has absorbed another, so takes no third */
+    uint32_t *written; /* per value: last instruction of this block that wrote it, + 1 */
+    bool *merged;      /* per instruction: has absorbed another, so takes no third */
     uint32_t *first_member, *next_member; /* per host, per member: instruction + 1 */
-    uint32_t first;        /* of the block */
+    uint32_t first;                       /* of the block */
     uint32_t n_alu, n_fma; /* machine operations of the block on either pipe so far */
 } Fuser;
 
-static Cell opd_cell(const Ir *ir, const IrInsn *in, uint32_t k) { return ir->cells[ir->opds[in->opd + k].first]; }
-static uint32_t bits_of(const IrInsn *in) { return type_info[in->type[0]].bits; }
+static Cell opd_cell(const Ir *ir, const IrInsn *in, uint32_t k)
+{
+    return ir->cells[ir->opds[in->opd + k].first];
+}
+static uint32_t bits_of(const IrInsn *in)
+{
+    return type_info[in->type[0]].bits;
+}
 
-/* The instruction that makes operand k of instruction i and nothing else, if it can be merged into i. */
+/* The instruction that makes operand k of instruction i and nothing else, if it can be merged into
+ * i. */
 static IrInsn *inner_of(Fuser *f, uint32_t i, uint32_t k)
 {
     Ir *ir = f->ir;
@@ -38,7 +46,8 @@ static IrInsn *inner_of(Fuser *f, uint32_t i, uint32_t k)
     if (d < f->first || d >= i || in->host != NO_INSN || !(in->flags & IF_PLAIN) ||
         in->flags & (IF_DEAD | IF_GUARD | IF_RMW | IF_COPY))
         return NULL;
-    uint32_t n_dst = in->op == OP_SETP_INT || in->op == OP_SETP_F32 ? 1 : in->n_dst; /* second result: a sink */
+    uint32_t n_dst =
+        in->op == OP_SETP_INT || in->op == OP_SETP_F32 ? 1 : in->n_dst; /* second result: a sink */
     if (n_dst != o->n || (in->n_dst > n_dst && ir->cells[in->dst + 1] != CELL_SINK))
         return NULL;
     for (uint32_t g = 0; g < o->n; g++) {
@@ -105,7 +114,10 @@ static void absorb(Fuser *f, uint32_t inner, uint32_t host)
     f->merged[host] = true;
 }
 
-static bool is_unguarded(const IrInsn *in) { return !(in->flags & (IF_GUARD | IF_DEAD | IF_RMW)); }
+static bool is_unguarded(const IrInsn *in)
+{
+    return !(in->flags & (IF_GUARD | IF_DEAD | IF_RMW));
+}
 
 /* ---- Multiply-add ---- */
 
@@ -140,7 +152,8 @@ static bool negate_const(Ir *ir, IrOpd *o)
     return true;
 }
 
-/* Turns the place of the absorbed multiply into "-x" for a machine operand with a sign: x * -1 of the same type. */
+/* Turns the place of the absorbed multiply into "-x" for a machine operand with a sign: x * -1 of
+ * the same type. */
 static void emit_negation(Fuser *f, uint32_t place, IrOpd *x, uint32_t host)
 {
     Ir *ir = f->ir;
@@ -169,13 +182,14 @@ static bool contract(Fuser *f, uint32_t i, const Contraction *c)
         return false;
     for (uint32_t k = 1; k <= 2; k++) {
         const IrInsn *m = inner_of(f, i, k);
-        if (!m || m->op != c->mul || !may_round(m, c->despite_rn) || m->mod[MC_FTZ] != in->mod[MC_FTZ] ||
-            m->mod[MC_SAT] || m->type[0] != in->type[0])
+        if (!m || m->op != c->mul || !may_round(m, c->despite_rn) ||
+            m->mod[MC_FTZ] != in->mod[MC_FTZ] || m->mod[MC_SAT] || m->type[0] != in->type[0])
             continue;
         if (sub && c->mul != OP_MUL_F32 && c->mul != OP_MUL_F32X2)
             continue; /* the sign would need a row that negates this type */
         uint32_t at = (uint32_t)(m - ir->insns);
-        IrOpd o[4] = {ir->opds[in->opd], ir->opds[m->opd + 1], ir->opds[m->opd + 2], ir->opds[in->opd + 3 - k]};
+        IrOpd o[4] = {ir->opds[in->opd], ir->opds[m->opd + 1], ir->opds[m->opd + 2],
+                      ir->opds[in->opd + 3 - k]};
         absorb(f, at, i);
         if (sub && k == 1 && !negate_const(ir, &o[3]))
             emit_negation(f, at, &o[3], i);
@@ -202,7 +216,8 @@ static bool fuse_mad(Fuser *f, uint32_t i)
         if (!lo && !wide)
             continue;
         uint32_t at = (uint32_t)(m - ir->insns);
-        IrOpd o[4] = {ir->opds[in->opd], ir->opds[m->opd + 1], ir->opds[m->opd + 2], ir->opds[in->opd + 3 - k]};
+        IrOpd o[4] = {ir->opds[in->opd], ir->opds[m->opd + 1], ir->opds[m->opd + 2],
+                      ir->opds[in->opd + 3 - k]};
         in->type[0] = m->type[0];
         in->mod[MC_MUL] = m->mod[MC_MUL];
         absorb(f, at, i);
@@ -212,7 +227,8 @@ static bool fuse_mad(Fuser *f, uint32_t i)
     return false;
 }
 
-/* shl by a constant + add: LEA on the ALU pipe or IMAD on the FMA pipe, whichever has less to do. As a row: mad.lo. */
+/* shl by a constant + add: LEA on the ALU pipe or IMAD on the FMA pipe, whichever has less to do.
+ * As a row: mad.lo. */
 static bool fuse_lea(Fuser *f, uint32_t i)
 {
     Ir *ir = f->ir;
@@ -228,7 +244,8 @@ static bool fuse_lea(Fuser *f, uint32_t i)
             continue;
         uint32_t at = (uint32_t)(s - ir->insns), factor = ir_cells(ir, 1);
         ir->cells[factor] = ir_const(ir, 1u << n);
-        IrOpd o[4] = {ir->opds[in->opd], ir->opds[s->opd + 1], ir->opds[s->opd + 2], ir->opds[in->opd + 3 - k]};
+        IrOpd o[4] = {ir->opds[in->opd], ir->opds[s->opd + 1], ir->opds[s->opd + 2],
+                      ir->opds[in->opd + 3 - k]};
         o[2].first = factor;
         in->mod[MC_MUL] = MV_MUL_LO;
         absorb(f, at, i);
@@ -248,10 +265,11 @@ static bool fuse_minmax(Fuser *f, uint32_t i)
         return false;
     for (uint32_t k = 1; k <= 2; k++) {
         const IrInsn *m = inner_of(f, i, k);
-        if (!m || m->op != in->op || m->mod[MC_FTZ] != in->mod[MC_FTZ] || m->mod[MC_NAN] != in->mod[MC_NAN] ||
-            m->mod[MC_XSA])
+        if (!m || m->op != in->op || m->mod[MC_FTZ] != in->mod[MC_FTZ] ||
+            m->mod[MC_NAN] != in->mod[MC_NAN] || m->mod[MC_XSA])
             continue;
-        IrOpd o[4] = {ir->opds[in->opd], ir->opds[m->opd + 1], ir->opds[m->opd + 2], ir->opds[in->opd + 3 - k]};
+        IrOpd o[4] = {ir->opds[in->opd], ir->opds[m->opd + 1], ir->opds[m->opd + 2],
+                      ir->opds[in->opd + 3 - k]};
         absorb(f, (uint32_t)(m - ir->insns), i);
         rebuild(f, i, in->op == OP_MAX_F32 ? OP_MAX3_F32 : OP_MIN3_F32, o, 4);
         return true;
@@ -261,15 +279,18 @@ static bool fuse_minmax(Fuser *f, uint32_t i)
 
 /* ---- Predicates ---- */
 
-static bool is_setp(const IrInsn *in) { return in->op == OP_SETP_INT || in->op == OP_SETP_F32; }
+static bool is_setp(const IrInsn *in)
+{
+    return in->op == OP_SETP_INT || in->op == OP_SETP_F32;
+}
 
 /* setp + and/or/xor.pred: setp with a boolean operation. */
 static bool fuse_setp(Fuser *f, uint32_t i)
 {
     Ir *ir = f->ir;
     IrInsn *in = &ir->insns[i];
-    uint8_t bop = in->op == OP_AND_PRED  ? MV_BOOL_AND
-                  : in->op == OP_OR_PRED ? MV_BOOL_OR
+    uint8_t bop = in->op == OP_AND_PRED   ? MV_BOOL_AND
+                  : in->op == OP_OR_PRED  ? MV_BOOL_OR
                   : in->op == OP_XOR_PRED ? MV_BOOL_XOR
                                           : 0;
     if (!bop || !is_unguarded(in))
@@ -278,7 +299,10 @@ static bool fuse_setp(Fuser *f, uint32_t i)
         const IrInsn *s = inner_of(f, i, k);
         if (!s || !is_setp(s) || s->mod[MC_BOOL] || ir->opds[in->opd + k].neg)
             continue;
-        IrOpd o[MAX_OPDS] = {ir->opds[in->opd], {0}, ir->opds[s->opd + 2], ir->opds[s->opd + 3],
+        IrOpd o[MAX_OPDS] = {ir->opds[in->opd],
+                             {0},
+                             ir->opds[s->opd + 2],
+                             ir->opds[s->opd + 3],
                              ir->opds[in->opd + 3 - k]};
         memcpy(in->mod, s->mod, sizeof in->mod);
         memcpy(in->type, s->type, sizeof in->type);
@@ -295,15 +319,20 @@ static bool fuse_setp(Fuser *f, uint32_t i)
 
 static bool is_logic(const IrInsn *in)
 {
-    bool row = in->op == OP_AND_BITS || in->op == OP_OR_BITS || in->op == OP_XOR_BITS || in->op == OP_NOT_BITS;
+    bool row = in->op == OP_AND_BITS || in->op == OP_OR_BITS || in->op == OP_XOR_BITS ||
+               in->op == OP_NOT_BITS;
     return row && bits_of(in) == 32;
 }
 
-static bool is_sum(const IrInsn *in) { return (in->op == OP_ADD_INT || in->op == OP_SUB_INT) && bits_of(in) == 32; }
+static bool is_sum(const IrInsn *in)
+{
+    return (in->op == OP_ADD_INT || in->op == OP_SUB_INT) && bits_of(in) == 32;
+}
 
 static bool is_pred_logic(const IrInsn *in)
 {
-    return in->op == OP_AND_PRED || in->op == OP_OR_PRED || in->op == OP_XOR_PRED || in->op == OP_NOT_PRED;
+    return in->op == OP_AND_PRED || in->op == OP_OR_PRED || in->op == OP_XOR_PRED ||
+           in->op == OP_NOT_PRED;
 }
 
 /* LOP3 can leave "result != 0" in a predicate. */
@@ -317,12 +346,16 @@ static bool is_zero_test(const Ir *ir, const IrInsn *in)
 }
 
 /* Negation and absolute value are modifiers of floating-point operands. */
-static bool is_sign(const IrInsn *in) { return in->op == OP_NEG_F32 || in->op == OP_ABS_F32; }
+static bool is_sign(const IrInsn *in)
+{
+    return in->op == OP_NEG_F32 || in->op == OP_ABS_F32;
+}
 
 static bool takes_signs(const IrInsn *in)
 {
-    return in->type[0] == T_F32 && (in->tclass == TC_FMA || in->tclass == TC_MINMAX || in->tclass == TC_EX2 ||
-                                    in->tclass == TC_MUFU || in->op == OP_SETP_F32);
+    return in->type[0] == T_F32 &&
+           (in->tclass == TC_FMA || in->tclass == TC_MINMAX || in->tclass == TC_EX2 ||
+            in->tclass == TC_MUFU || in->op == OP_SETP_F32);
 }
 
 static bool is_pair(const Ir *ir, const IrInsn *inner, const IrInsn *outer)
@@ -346,7 +379,8 @@ static bool fuse_pair(Fuser *f, uint32_t i)
         if (!m)
             continue;
         uint32_t at = (uint32_t)(m - ir->insns);
-        bool sign = (is_sign(m) && takes_signs(in)) || (m->op == OP_NEG_INT && bits_of(m) == 32 && is_sum(in));
+        bool sign = (is_sign(m) && takes_signs(in)) ||
+                    (m->op == OP_NEG_INT && bits_of(m) == 32 && is_sum(in));
         bool half = in->op == OP_MOV_PACK && m->op == OP_CVT_NARROW; /* two of them: one F2FP */
         bool pair = !f->merged[at] && !f->merged[i] && is_pair(ir, m, in);
         if (!sign && !half && !pair)
@@ -374,7 +408,8 @@ static void fuse_pack(Fuser *f, uint32_t i)
             continue;
         uint32_t d = ir->val[c].def;
         const IrInsn *m = &ir->insns[d];
-        if (d < f->first || d >= i || m->op != OP_CVT_NARROW || !is_unguarded(m) || m->host != NO_INSN ||
+        if (d < f->first || d >= i || m->op != OP_CVT_NARROW || !is_unguarded(m) ||
+            m->host != NO_INSN ||
             (cell_is_val(ir->cells[m->src]) && f->written[ir->cells[m->src]] > d + 1))
             continue;
         add_member(f, d, i);
@@ -417,7 +452,8 @@ static uint32_t put_group(const Fuser *f, uint32_t i, IrInsn *out, uint32_t n)
     return n;
 }
 
-/* Moves fused instructions directly before their hosts. host then means: the next instruction with host NO_INSN. */
+/* Moves fused instructions directly before their hosts. host then means: the next instruction with
+ * host NO_INSN. */
 static void gather(Fuser *f, const Block *b, IrInsn *tmp)
 {
     Ir *ir = f->ir;
@@ -442,7 +478,8 @@ void fuse_ops(Ir *ir)
 {
     ir_count(ir);
     Fuser f = {.ir = ir};
-    uint32_t most = ir->n_vals + 2 * ir->n_insns + 2; /* negations make new values, at most two per instruction */
+    uint32_t most = ir->n_vals + 2 * ir->n_insns +
+                    2; /* negations make new values, at most two per instruction */
     ValInfo *val = arena_new(ir->a, ValInfo, most);
     memcpy(val, ir->val, ir->n_vals * sizeof *val);
     ir->val = val;

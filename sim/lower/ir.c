@@ -4,7 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* Room for `need` elements: doubles, in the scratch arena (the old array is garbage until the arena goes). */
+/* Room for `need` elements: doubles, in the scratch arena (the old array is garbage until the arena
+ * goes). */
 static void *grow(Arena *a, void *old, uint32_t *cap, uint32_t need, size_t size)
 {
     if (need <= *cap)
@@ -83,7 +84,7 @@ void ir_classify(Ir *ir, IrInsn *in)
     in->tclass = row_class(in);
     in->kind = (uint8_t)row_kind(in);
     in->slots = row_slots(in);
-    in->flags &= (uint8_t)~(IF_PLAIN | IF_PURE | IF_FREE);
+    in->flags &= (uint8_t) ~(IF_PLAIN | IF_PURE | IF_FREE);
     if (row_is_plain((OpCode)in->op))
         in->flags |= IF_PLAIN | IF_PURE;
     else if (!row_has_effect((OpCode)in->op))
@@ -105,8 +106,12 @@ uint32_t ir_simple(Ir *ir, OpCode op, PtxType ty, const Cell *cells, uint32_t n_
         Cell c = cells[k];
         bool pred = c == CELL_TRUE || c == CELL_FALSE || (c >= 0 && ir->is_pred[c]);
         ir->cells[at] = c;
-        ir->opds[in.opd + k] = (IrOpd){.kind = pred ? CO_PRED : CO_VALUE, .dst = is_dst, .n = 1,
-                                       .elem_slots = 1, .n_elems = 1, .first = at};
+        ir->opds[in.opd + k] = (IrOpd){.kind = pred ? CO_PRED : CO_VALUE,
+                                       .dst = is_dst,
+                                       .n = 1,
+                                       .elem_slots = 1,
+                                       .n_elems = 1,
+                                       .first = at};
     }
     ir_classify(ir, &in);
     return ir_insn(ir, &in);
@@ -117,8 +122,8 @@ void ir_copy(Ir *ir, Cell dst, Cell src, uint32_t ptx)
     if (dst == CELL_SINK)
         return;
     bool pred = ir->is_pred[dst];
-    uint32_t i = ir_simple(ir, pred ? OP_MOV_PRED : OP_MOV, pred ? T_PRED : T_B32,
-                           (Cell[]){dst, src}, 1, 1);
+    uint32_t i =
+        ir_simple(ir, pred ? OP_MOV_PRED : OP_MOV, pred ? T_PRED : T_B32, (Cell[]){dst, src}, 1, 1);
     ir->insns[i].flags |= IF_COPY;
     ir->insns[i].tclass = TC_ALU;
     ir->insns[i].slots = 1;

@@ -1,17 +1,18 @@
 /* Liveness over the control flow graph, and live intervals in the linear order of the instructions.
  *
- * Only values that some block reads before writing are tracked between blocks (bit sets); the rest live and die inside
- * one. Points: four per instruction, so that a result may take the place of a source that dies there, but the upper
- * half of a 64-bit source is still held while the lower half of the result is written. Instructions whose sources are
- * read in any order hold them to the end. */
+ * Only values that some block reads before writing are tracked between blocks (bit sets); the rest
+ * live and die inside one. Points: four per instruction, so that a result may take the place of a
+ * source that dies there, but the upper half of a 64-bit source is still held while the lower half
+ * of the result is written. Instructions whose sources are read in any order hold them to the end.
+ */
 #include "sim/lower/ir.h"
 
 #include <string.h>
 
 static bool holds_sources(const IrInsn *in)
 {
-    return !(in->flags & IF_PLAIN) || in->tclass == TC_SHFL || in->tclass == TC_VOTE || in->n_dst > 2 ||
-           in->op == OP_SETP_INT || in->op == OP_SETP_F32 || in->op == OP_SETP_F64;
+    return !(in->flags & IF_PLAIN) || in->tclass == TC_SHFL || in->tclass == TC_VOTE ||
+           in->n_dst > 2 || in->op == OP_SETP_INT || in->op == OP_SETP_F32 || in->op == OP_SETP_F64;
 }
 
 /* Number of cell c in its operand, at most 1. */
@@ -38,7 +39,7 @@ static void find_globals(const Ir *ir, Live *lv)
             continue;
         uint32_t n = in->n_src + in->n_waits + (in->flags & IF_RMW ? in->n_dst : 0);
         for (uint32_t k = 0; k < n; k++) {
-            uint32_t at = k < in->n_src                ? in->src + k
+            uint32_t at = k < in->n_src                 ? in->src + k
                           : k < in->n_src + in->n_waits ? in->waits + k - in->n_src
                                                         : in->dst + k - in->n_src - in->n_waits;
             Cell c = ir->cells[at];
@@ -54,9 +55,18 @@ static void find_globals(const Ir *ir, Live *lv)
     lv->words = (lv->n_globals + 63) / 64;
 }
 
-static void bit_set(uint64_t *set, uint32_t i) { set[i / 64] |= UINT64_C(1) << (i % 64); }
-static void bit_clear(uint64_t *set, uint32_t i) { set[i / 64] &= ~(UINT64_C(1) << (i % 64)); }
-static bool bit_get(const uint64_t *set, uint32_t i) { return set[i / 64] >> (i % 64) & 1; }
+static void bit_set(uint64_t *set, uint32_t i)
+{
+    set[i / 64] |= UINT64_C(1) << (i % 64);
+}
+static void bit_clear(uint64_t *set, uint32_t i)
+{
+    set[i / 64] &= ~(UINT64_C(1) << (i % 64));
+}
+static bool bit_get(const uint64_t *set, uint32_t i)
+{
+    return set[i / 64] >> (i % 64) & 1;
+}
 
 /* Values read before written, and written, in block b. */
 static void local_sets(const Ir *ir, const Live *lv, uint32_t b, uint64_t *use, uint64_t *def)
@@ -101,7 +111,8 @@ static void solve(const Ir *ir, Live *lv)
             uint64_t *in = lv->in + (size_t)b * lv->words;
             for (uint32_t k = 0; k < blk->n_pred; k++) {
                 uint32_t p = ir->preds[blk->pred + k];
-                uint64_t *out = lv->out + (size_t)p * lv->words, *pin = lv->in + (size_t)p * lv->words;
+                uint64_t *out = lv->out + (size_t)p * lv->words,
+                         *pin = lv->in + (size_t)p * lv->words;
                 const uint64_t *pdef = def + (size_t)p * lv->words;
                 for (uint32_t w = 0; w < lv->words; w++) {
                     uint64_t more = in[w] & ~out[w];
@@ -169,7 +180,8 @@ static void walk_insn(Walker *w, uint32_t i)
     }
     bool hold = holds_sources(in);
     for (uint32_t k = 0; k < in->n_src; k++)
-        open_at(w, ir->cells[in->src + k], hold ? p + POINTS : p + 1 + 2 * half_of(ir, in, in->src + k));
+        open_at(w, ir->cells[in->src + k],
+                hold ? p + POINTS : p + 1 + 2 * half_of(ir, in, in->src + k));
     for (uint32_t k = 0; k < in->n_waits; k++)
         open_at(w, ir->cells[in->waits + k], p + 1);
 }

@@ -1,9 +1,11 @@
-/* code_print: the instructions that the executor runs beside the operations that the machine issues for them. */
+/* code_print: the instructions that the executor runs beside the operations that the machine issues
+ * for them. */
 #include "sim/lower/code.h"
 #include "sim/lower/front.h"
 
 #include <stdarg.h>
 
+/* clang-format off */
 static const char *const kind_name[OK_COUNT] = {
     [OK_PLAIN] = "", [OK_SKIPPED] = "skipped", [OK_BRANCH] = "branch", [OK_EXIT] = "exit", [OK_SMEM] = "smem",
     [OK_GMEM] = "gmem", [OK_TMEM] = "tmem", [OK_WAIT_ST] = "wait_st", [OK_MMA] = "mma", [OK_COMMIT] = "commit",
@@ -17,6 +19,7 @@ static const char *const kind_name[OK_COUNT] = {
     [OK_TMEM_DEALLOC] = "tmem_dealloc", [OK_TMEM_RELINQUISH] = "tmem_relinquish", [OK_SETMAXNREG] = "setmaxnreg",
     [OK_FENCE] = "fence", [OK_NANOSLEEP] = "nanosleep", [OK_GRIDDEP] = "griddep", [OK_FAULT] = "fault",
 };
+/* clang-format on */
 
 enum { TEXT = 2048, COLUMN = 76 };
 
@@ -58,7 +61,9 @@ static void put_slots(Text *t, const Code *c, const CodeOpd *o)
 static void put_operand(Text *t, const Code *c, const CodeOpd *o)
 {
     switch ((CodeOpdKind)o->kind) {
-    case CO_NONE: put(t, "-"); break;
+    case CO_NONE:
+        put(t, "-");
+        break;
     case CO_VALUE:
         put(t, o->n > 1 ? "{" : "");
         put_slots(t, c, o);
@@ -76,8 +81,12 @@ static void put_operand(Text *t, const Code *c, const CodeOpd *o)
         put_slots(t, c, o);
         put(t, o->n ? "%+lld]" : "0x%llx]", (long long)o->imm);
         break;
-    case CO_SREG: put(t, "%s", sreg_info[o->imm].name); break;
-    case CO_LABEL: put(t, "@%lld", (long long)o->imm); break;
+    case CO_SREG:
+        put(t, "%s", sreg_info[o->imm].name);
+        break;
+    case CO_LABEL:
+        put(t, "@%lld", (long long)o->imm);
+        break;
     }
 }
 
@@ -116,8 +125,11 @@ static void put_op(Text *t, const Code *c, const CodeInsn *in)
 
 void code_print(FILE *out, const Code *c)
 {
-    fprintf(out, "%s: %u PTX instructions, %u instructions, %u operations, %u registers, %u predicates, %u constants\n",
-            c->func->name, c->func->n_insns, c->n_insns, c->n_ops, c->n_slots, c->n_preds, c->n_consts);
+    fprintf(out,
+            "%s: %u PTX instructions, %u instructions, %u operations, %u registers, %u predicates, "
+            "%u constants\n",
+            c->func->name, c->func->n_insns, c->n_insns, c->n_ops, c->n_slots, c->n_preds,
+            c->n_consts);
     for (uint32_t i = 0; i < c->n_insns; i++) {
         Text t = {.n = 0};
         put_insn(&t, c, i);

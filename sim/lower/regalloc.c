@@ -1,11 +1,13 @@
 /* Coalescing and allocation, both on live intervals (live.c).
  *
- * Two values that a copy connects and that never live at the same time become one, so that the copy disappears: that
- * is how the moves of loop variables go (ptx.md 5.2: mov costs nothing). Allocation is first fit over values in order
- * of their start, which is optimal for intervals without holes; each slot has a bit set of the points it is taken.
+ * Two values that a copy connects and that never live at the same time become one, so that the copy
+ * disappears: that is how the moves of loop variables go (ptx.md 5.2: mov costs nothing).
+ * Allocation is first fit over values in order of their start, which is optimal for intervals
+ * without holes; each slot has a bit set of the points it is taken.
  *
- * Divergence is safe without more: a value that another split of the warp keeps in a slot lies in that split's lanes,
- * and writes are masked by lane. Guarded definitions read the old value, so that it stays alive. */
+ * Divergence is safe without more: a value that another split of the warp keeps in a slot lies in
+ * that split's lanes, and writes are masked by lane. Guarded definitions read the old value, so
+ * that it stays alive. */
 #include "sim/lower/ir.h"
 
 #include <stdlib.h>
@@ -47,7 +49,8 @@ static uint32_t merge(Live *lv, uint32_t a, uint32_t b)
 {
     uint32_t head = UINT32_MAX, *tail = &head;
     while (a != UINT32_MAX || b != UINT32_MAX) {
-        uint32_t *take = b == UINT32_MAX || (a != UINT32_MAX && lv->iv[a].start < lv->iv[b].start) ? &a : &b;
+        uint32_t *take =
+            b == UINT32_MAX || (a != UINT32_MAX && lv->iv[a].start < lv->iv[b].start) ? &a : &b;
         uint32_t t = *take;
         *take = lv->iv[t].next;
         *tail = t;
@@ -88,8 +91,8 @@ static int deepest_first(const void *a, const void *b)
     return x->insn < y->insn ? -1 : x->insn > y->insn;
 }
 
-/* "s = f(..); ...; d = s" with no other use of s becomes "...; d = f(..)": the loop counter's old value may still be
- * read in between, and then d and s could not share a place. */
+/* "s = f(..); ...; d = s" with no other use of s becomes "...; d = f(..)": the loop counter's old
+ * value may still be read in between, and then d and s could not share a place. */
 static void sink_definition(Ir *ir, uint32_t copy)
 {
     IrInsn *c = &ir->insns[copy];
@@ -98,8 +101,9 @@ static void sink_definition(Ir *ir, uint32_t copy)
         return;
     uint32_t def = ir->val[s].def;
     IrInsn *f = &ir->insns[def];
-    if (ir->block_of[def] != ir->block_of[copy] || def > copy || f->n_dst != 1 || !(f->flags & IF_PLAIN) ||
-        f->flags & (IF_GUARD | IF_RMW | IF_DEAD | IF_COPY) || f->host != NO_INSN || f->is_host)
+    if (ir->block_of[def] != ir->block_of[copy] || def > copy || f->n_dst != 1 ||
+        !(f->flags & IF_PLAIN) || f->flags & (IF_GUARD | IF_RMW | IF_DEAD | IF_COPY) ||
+        f->host != NO_INSN || f->is_host)
         return;
     for (uint32_t i = def + 1; i < copy; i++) {
         const IrInsn *in = &ir->insns[i];

@@ -1,10 +1,12 @@
-/* What lowering must know about rows of isa.def beyond their timing class: which work on registers only, what kind of
- * Op they give, and how many machine instructions ptxas makes of those that are not one.
+/* What lowering must know about rows of isa.def beyond their timing class: which work on registers
+ * only, what kind of Op they give, and how many machine instructions ptxas makes of those that are
+ * not one.
  *
- * Counts: ptxas 13.0 -O3 for sm_100a, small kernels with one such instruction, difference of nvdisasm listings; and
- * ptx.md 5.2. */
+ * Counts: ptxas 13.0 -O3 for sm_100a, small kernels with one such instruction, difference of
+ * nvdisasm listings; and ptx.md 5.2. */
 #include "sim/lower/ir.h"
 
+/* clang-format off */ /* case labels of one meaning share a line */
 bool row_is_plain(OpCode op)
 {
     switch (op_row[op].tclass) {
@@ -128,11 +130,14 @@ uint8_t row_class(const IrInsn *in)
     }
 }
 
+/* clang-format on */
+
 /* Machine instructions of one PTX instruction. `wide`: on 64-bit integers; `slow`: without .ftz. */
 typedef struct Expansion {
     uint16_t op;
     uint16_t narrow, wide, slow;
 } Expansion;
+/* clang-format off */
 static const Expansion expansions[] = {
     {OP_ADD_INT, 1, 2, 1},   {OP_SUB_INT, 1, 2, 1},  {OP_NEG_INT, 1, 2, 1},  {OP_ABS_INT, 1, 5, 1},
     {OP_MIN_INT, 1, 4, 1},   {OP_MAX_INT, 1, 4, 1},  {OP_MUL_LO, 1, 4, 1},   {OP_MAD_LO, 1, 4, 1},
@@ -148,6 +153,7 @@ static const Expansion expansions[] = {
     {OP_FENCE_PROXY_ASYNC, 2, 2, 2},
     {OP_TCGEN05_ALLOC, 30, 30, 30}, /* cold: a loop that retries */
 };
+/* clang-format on */
 
 uint16_t row_slots(const IrInsn *in)
 {

@@ -1,9 +1,10 @@
-/* List scheduling inside basic blocks with the latencies of the model, as ptxas does for an in-order machine (ptx.md
- * 5.3 item 2b). A node is an instruction with those fused into it. Data dependences are kept on values; everything that
- * touches memory, synchronises or has another effect keeps its order among its kind; register work moves freely between.
+/* List scheduling inside basic blocks with the latencies of the model, as ptxas does for an
+ * in-order machine (ptx.md 5.3 item 2b). A node is an instruction with those fused into it. Data
+ * dependences are kept on values; everything that touches memory, synchronises or has another
+ * effect keeps its order among its kind; register work moves freely between.
  *
- * Longest path to the end of the block first; when the values alive come near the registers that the kernel may use,
- * the node that frees most, in PTX order. */
+ * Longest path to the end of the block first; when the values alive come near the registers that
+ * the kernel may use, the node that frees most, in PTX order. */
 #include "sim/lower/ir.h"
 
 #include <assert.h>
@@ -19,12 +20,12 @@ typedef struct Edge {
 } Edge;
 
 typedef struct Node {
-    uint32_t first, n;      /* instructions */
-    uint32_t edges;         /* head of the list */
-    uint32_t waits_for;     /* predecessors not scheduled yet */
-    uint32_t height;        /* longest path to the end of the block, cycles */
-    uint32_t ready;         /* earliest cycle */
-    uint32_t next;          /* in the list of available nodes */
+    uint32_t first, n;  /* instructions */
+    uint32_t edges;     /* head of the list */
+    uint32_t waits_for; /* predecessors not scheduled yet */
+    uint32_t height;    /* longest path to the end of the block, cycles */
+    uint32_t ready;     /* earliest cycle */
+    uint32_t next;      /* in the list of available nodes */
     uint8_t unit;
     bool ordered;
 } Node;
@@ -38,7 +39,8 @@ typedef struct Sched {
     Edge *edge;
     uint32_t n_edges, cap_edges;
     uint32_t stamp_now; /* per value, valid if its stamp is this: */
-    uint32_t *stamp, *writer, *reader, *uses; /* reader: head of a list of reads since the last write */
+    uint32_t *stamp, *writer, *reader,
+        *uses; /* reader: head of a list of reads since the last write */
     uint32_t *read_next, *read_node, n_reads, cap_reads;
     IrInsn *tmp;
     uint32_t block;
@@ -112,7 +114,8 @@ static void note_read(Sched *s, Cell v, uint32_t node)
         add_edge(s, w, node, result_latency(s, &s->ir->insns[s->node[w].first + s->node[w].n - 1]));
     if (s->n_reads == s->cap_reads) {
         uint32_t cap = s->cap_reads ? 2 * s->cap_reads : 8192;
-        uint32_t *next = arena_new(s->ir->a, uint32_t, cap), *who = arena_new(s->ir->a, uint32_t, cap);
+        uint32_t *next = arena_new(s->ir->a, uint32_t, cap),
+                 *who = arena_new(s->ir->a, uint32_t, cap);
         if (s->n_reads) {
             memcpy(next, s->read_next, s->n_reads * sizeof *next);
             memcpy(who, s->read_node, s->n_reads * sizeof *who);
@@ -195,9 +198,13 @@ static void find_heights(Sched *s)
 
 /* ---- Register pressure ---- */
 
-static bool counts(const Sched *s, Cell c) { return cell_is_val(c) && !s->ir->is_pred[c]; }
+static bool counts(const Sched *s, Cell c)
+{
+    return cell_is_val(c) && !s->ir->is_pred[c];
+}
 
-/* Change of the number of values alive by scheduling the node; commit: also update the counts of uses. */
+/* Change of the number of values alive by scheduling the node; commit: also update the counts of
+ * uses. */
 static int32_t pressure_of(Sched *s, const Node *n, bool commit)
 {
     Ir *ir = s->ir;
@@ -268,7 +275,8 @@ static uint32_t start_of(const Avail *a, const Node *n)
     return t > a->now ? t : a->now;
 }
 
-/* The node that can start first; among those that can start now the one with the longest path after it. */
+/* The node that can start first; among those that can start now the one with the longest path after
+ * it. */
 static uint32_t pick_fast(const Sched *s, const Avail *a)
 {
     uint32_t best = NO_NODE, best_start = 0, seen = 0;
@@ -283,14 +291,14 @@ static uint32_t pick_fast(const Sched *s, const Avail *a)
     return best;
 }
 
-/* The node that frees most; if none frees any, the first in PTX order. */
+/* The node that frees most; among equals the first in PTX order. */
 static uint32_t pick_small(Sched *s, const Avail *a)
 {
-    uint32_t best = a->head, seen = 0;
+    uint32_t best = NO_NODE, seen = 0;
     int32_t best_delta = 0;
     for (uint32_t n = a->head; n != NO_NODE && seen < WINDOW; n = s->node[n].next, seen++) {
         int32_t delta = pressure_of(s, &s->node[n], false);
-        if (delta < best_delta) {
+        if (best == NO_NODE || delta < best_delta) {
             best = n;
             best_delta = delta;
         }
@@ -332,7 +340,8 @@ static uint32_t run_list(Sched *s, IrInsn *out)
 
 static bool is_terminator(const IrInsn *in)
 {
-    return in->op == OP_BRA || in->op == OP_BRX_IDX || in->op == OP_EXIT || in->op == OP_RET || in->op == OP_TRAP;
+    return in->op == OP_BRA || in->op == OP_BRX_IDX || in->op == OP_EXIT || in->op == OP_RET ||
+           in->op == OP_TRAP;
 }
 
 static uint32_t live_into(const Sched *s, uint32_t b)
@@ -414,8 +423,9 @@ void schedule(Ir *ir)
 
 /* ---- tcgen05.wait::ld ---- */
 
-/* It has no machine instruction: ptxas lets the next instruction wait for the loads' scoreboard (ptx.md 5.2). So the
- * next operation with an effect reads the first register of each load since the last wait. */
+/* It has no machine instruction: ptxas lets the next instruction wait for the loads' scoreboard
+ * (ptx.md 5.2). So the next operation with an effect reads the first register of each load since
+ * the last wait. */
 void attach_waits(Ir *ir)
 {
     enum { MAX_LOADS = 64 };

@@ -1,11 +1,13 @@
-/* Wait loops: a try_wait (or test_wait) whose failing path only comes back to it (ptx.md 0.7). The path is followed
- * from the instruction on, with its predicate false, through register instructions that are evaluated where their
- * sources are known and branches whose predicate is known. If it returns within MAX_STEPS instructions and has left
- * nothing behind, the warp may be parked instead: CUTLASS' LAB_WAIT / DONE, Triton's waitLoop / skipWait, do-while
- * loops of C++ through selp and setp.
+/* Wait loops: a try_wait (or test_wait) whose failing path only comes back to it (ptx.md 0.7). The
+ * path is followed from the instruction on, with its predicate false, through register instructions
+ * that are evaluated where their sources are known and branches whose predicate is known. If it
+ * returns within MAX_STEPS instructions and has left nothing behind, the warp may be parked
+ * instead: CUTLASS' LAB_WAIT / DONE, Triton's waitLoop / skipWait, do-while loops of C++ through
+ * selp and setp.
  *
- * "Left nothing behind": a value written on the way is dead at the wait, or computed again from values that the path
- * does not write (the address of the barrier). nanosleep on the way is dropped with the loop. */
+ * "Left nothing behind": a value written on the way is dead at the wait, or computed again from
+ * values that the path does not write (the address of the barrier). nanosleep on the way is dropped
+ * with the loop. */
 #include "sim/lower/ir.h"
 
 enum { MAX_STEPS = 32, MAX_KNOWN = 4 * MAX_STEPS };
@@ -81,7 +83,9 @@ static bool evaluate(const Spin *s, const IrInsn *in, uint32_t *out)
     uint32_t a = 0, b = 0, p = 0;
     const Ir *ir = s->ir;
     switch (in->op) {
-    case OP_MOV: case OP_MOV_PRED: return in->n_src == 1 && value_of(s, ir->cells[in->src], out);
+    case OP_MOV:
+    case OP_MOV_PRED:
+        return in->n_src == 1 && value_of(s, ir->cells[in->src], out);
     case OP_SELP:
         if (!opd_value(s, in, 3, &p) || !opd_value(s, in, p ? 1 : 2, &a))
             return false;
@@ -94,14 +98,20 @@ static bool evaluate(const Spin *s, const IrInsn *in, uint32_t *out)
             return false;
         *out = !a;
         return true;
-    case OP_AND_PRED: case OP_OR_PRED: case OP_XOR_PRED: case OP_AND_BITS: case OP_OR_BITS: case OP_XOR_BITS:
+    case OP_AND_PRED:
+    case OP_OR_PRED:
+    case OP_XOR_PRED:
+    case OP_AND_BITS:
+    case OP_OR_BITS:
+    case OP_XOR_BITS:
         if (in->n_opd < 3 || !opd_value(s, in, 1, &a) || !opd_value(s, in, 2, &b))
             return false;
-        *out = in->op == OP_AND_PRED || in->op == OP_AND_BITS  ? (a & b)
+        *out = in->op == OP_AND_PRED || in->op == OP_AND_BITS ? (a & b)
                : in->op == OP_OR_PRED || in->op == OP_OR_BITS ? (a | b)
                                                               : (a ^ b);
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -142,7 +152,8 @@ static bool leaves_nothing(const Spin *s)
     const Ir *ir = s->ir;
     for (uint32_t p = 0; p < s->n_path; p++) {
         const IrInsn *in = &ir->insns[s->path[p]];
-        bool before_wait = s->path[p] < s->wait && ir->block_of[s->path[p]] == ir->block_of[s->wait];
+        bool before_wait =
+            s->path[p] < s->wait && ir->block_of[s->path[p]] == ir->block_of[s->wait];
         for (uint32_t k = 0; k < in->n_dst; k++) {
             Cell d = ir->cells[in->dst + k];
             if (cell_is_val(d) && live_before(s, d) && !(before_wait && repeats(s, in)))

@@ -1,20 +1,23 @@
-/* Uniformity: which values are the same in all lanes of a warp, and so which integer work ptxas gives to the uniform
- * datapath (ptx.md 5.2: about 1,000 of 5,200 instructions in FMHA forward). Conservative: a value is uniform if every
- * definition is, none of them stands where lanes may be apart, and its sources are uniform.
+/* Uniformity: which values are the same in all lanes of a warp, and so which integer work ptxas
+ * gives to the uniform datapath (ptx.md 5.2: about 1,000 of 5,200 instructions in FMHA forward).
+ * Conservative: a value is uniform if every definition is, none of them stands where lanes may be
+ * apart, and its sources are uniform.
  *
- * Lanes may be apart between a branch on a predicate that is not uniform and the branch's immediate post-dominator. */
+ * Lanes may be apart between a branch on a predicate that is not uniform and the branch's immediate
+ * post-dominator. */
 #include "sim/lower/ir.h"
 
 #include <string.h>
 
 typedef struct Uniform {
     Ir *ir;
-    uint8_t *varies;    /* per value */
-    uint32_t *ipdom;    /* per block: immediate post-dominator; n_blocks = the end */
-    uint32_t *order;    /* per block: number in reverse post-order of the reversed graph */
+    uint8_t *varies; /* per value */
+    uint32_t *ipdom; /* per block: immediate post-dominator; n_blocks = the end */
+    uint32_t *order; /* per block: number in reverse post-order of the reversed graph */
 } Uniform;
 
-/* ---- Post-dominators: the same algorithm as cfg.c on the reversed graph with one virtual end ---- */
+/* ---- Post-dominators: the same algorithm as cfg.c on the reversed graph with one virtual end ----
+ */
 
 static bool leaves(const Ir *ir, uint32_t b)
 {
@@ -96,6 +99,7 @@ static void find_post_dominators(Uniform *u)
 
 /* ---- Values ---- */
 
+/* clang-format off */
 static bool sreg_varies(Sreg sr)
 {
     switch (sr) {
@@ -107,6 +111,8 @@ static bool sreg_varies(Sreg sr)
         return false;
     }
 }
+
+/* clang-format on */
 
 static bool sources_vary(const Uniform *u, const IrInsn *in)
 {
@@ -124,15 +130,24 @@ static bool result_varies(const Uniform *u, const IrInsn *in, uint32_t k)
     bool sources = sources_vary(u, in);
     switch (in->op) {
     case OP_SHFL: /* idx with one lane for all broadcasts */
-        return k > 0 || in->mod[MC_SHFL] != MV_SHFL_IDX || !cell_is_const(ir->cells[ir->opds[in->opd + 3].first]);
-    case OP_ELECT: return k > 0;
-    case OP_VOTE: case OP_VOTE_BALLOT: case OP_REDUX: case OP_REDUX_BITS: case OP_ACTIVEMASK: return false;
-    case OP_LD_PARAM: return sources;
+        return k > 0 || in->mod[MC_SHFL] != MV_SHFL_IDX ||
+               !cell_is_const(ir->cells[ir->opds[in->opd + 3].first]);
+    case OP_ELECT:
+        return k > 0;
+    case OP_VOTE:
+    case OP_VOTE_BALLOT:
+    case OP_REDUX:
+    case OP_REDUX_BITS:
+    case OP_ACTIVEMASK:
+        return false;
+    case OP_LD_PARAM:
+        return sources;
     case OP_MOV:
         if (ir->opds[in->opd + 1].kind == CO_SREG)
             return sreg_varies((Sreg)ir->opds[in->opd + 1].imm);
         return sources;
-    default: break;
+    default:
+        break;
     }
     if (in->flags & IF_WAIT)
         return false;
@@ -193,7 +208,8 @@ static bool only_exits(const Ir *ir, uint32_t b)
     return leaves(ir, b);
 }
 
-/* A region may be entered again through a loop: its blocks are marked from every branch that varies. */
+/* A region may be entered again through a loop: its blocks are marked from every branch that
+ * varies. */
 static bool mark_branches(Uniform *u, uint32_t *stack)
 {
     Ir *ir = u->ir;
@@ -214,20 +230,22 @@ static bool mark_branches(Uniform *u, uint32_t *stack)
 
 static bool on_uniform_path(const IrInsn *in)
 {
-    return in->tclass == TC_ALU || in->tclass == TC_IMAD || in->tclass == TC_IMAD_WIDE || in->tclass == TC_MINMAX ||
-           in->tclass == TC_BITS;
+    return in->tclass == TC_ALU || in->tclass == TC_IMAD || in->tclass == TC_IMAD_WIDE ||
+           in->tclass == TC_MINMAX || in->tclass == TC_BITS;
 }
 
-/* Descriptors and coordinates go through uniform registers: R2UR for every 32 bits that do not lie there and that a
- * loop does not hoist (ptx.md 5.2: up to 8 for a tcgen05.mma). */
-static uint16_t transfer_slots(const Uniform *u, const IrInsn *in, const uint32_t *def_depth, uint32_t depth)
+/* Descriptors and coordinates go through uniform registers: R2UR for every 32 bits that do not lie
+ * there and that a loop does not hoist (ptx.md 5.2: up to 8 for a tcgen05.mma). */
+static uint16_t transfer_slots(const Uniform *u, const IrInsn *in, const uint32_t *def_depth,
+                               uint32_t depth)
 {
     enum { MAX_TRANSFERS = 8 };
     uint32_t n = 0;
     for (uint32_t k = 0; k < in->n_src; k++) {
         Cell c = u->ir->cells[in->src + k];
         bool guard = k == 0 && in->flags & IF_GUARD;
-        if (cell_is_val(c) && !guard && !u->ir->is_pred[c] && u->varies[c] && (def_depth[c] >= depth || depth == 0))
+        if (cell_is_val(c) && !guard && !u->ir->is_pred[c] && u->varies[c] &&
+            (def_depth[c] >= depth || depth == 0))
             n++;
     }
     return (uint16_t)(1 + (n < MAX_TRANSFERS ? n : MAX_TRANSFERS));

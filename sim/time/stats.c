@@ -90,6 +90,14 @@ static double pipe_busy(const Sm *sm, uint32_t pipe, uint32_t n)
     return (double)sum / (1 << Q8) / n;
 }
 
+/* Conversions on the XU: their part of it, averaged over the SMs (the whole is the MUFU's). */
+static double cvt_busy(const Sim *s, const Sm *sm)
+{
+    if (s->model->v[MP_CVT_ON_XU] < 0.5)
+        return pipe_busy(sm, P_CVT, SUBPARTS);
+    return (double)s->res->tclass_ops[TC_CVT] * WARP_LANES / s->model->v[MP_CVT_LANES] / s->n_sm;
+}
+
 /* Per-SM work over throughput; the SM with the most decides. */
 static void limit(SimResult *r, Unit u, double cycles, uint32_t n_sm)
 {
@@ -105,8 +113,7 @@ static void collect_sm(Sim *s, const Sm *sm)
     uint32_t n = s->n_sm;
     for (uint32_t i = 0; i < sizeof pipe_unit / sizeof *pipe_unit; i++)
         limit(r, pipe_unit[i].unit, pipe_busy(sm, pipe_unit[i].pipe, pipe_unit[i].n), n);
-    bool own_cvt = s->model->v[MP_CVT_ON_XU] < 0.5;
-    limit(r, U_CVT, pipe_busy(sm, own_cvt ? P_CVT : P_XU, SUBPARTS), n);
+    limit(r, U_CVT, cvt_busy(s, sm), n);
     limit(r, U_TMEM, max_d(pipe_busy(sm, P_TMEM_LD, SUBPARTS), pipe_busy(sm, P_TMEM_ST, SUBPARTS)), n);
     double moved = (double)m->lsu_passes * bytes + (double)m->moved[SC_MMA] + (double)m->moved[SC_WRITE] +
                    (double)m->moved[SC_READ];
