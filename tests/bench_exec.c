@@ -21,7 +21,7 @@ typedef struct Regs {
 
 static Slot take(Regs *r, uint32_t n)
 {
-    if (r->next + (Slot)n > FIX_SLOTS)
+    if (r->next + (Slot)n >= FIX_SLOTS)
         r->next = 0;
     Slot s = r->next;
     r->next += (Slot)n;
@@ -87,6 +87,8 @@ static void emit_loop(Fix *f)
     f->ops[in->opinfo].kind = OK_BRANCH;
 }
 
+enum { ADDR_SLOT = FIX_SLOTS - 1 };
+
 /* Runs turns of the loop for a fraction of a second; million warp-instructions per second. */
 static double measure(Fix *f)
 {
@@ -97,6 +99,8 @@ static double measure(Fix *f)
             float v = 0.25f + (float)((r * 37 + i * 11) % 64) / 64.0f;
             memcpy(&row(f->warp, r)[i], &v, sizeof v);
         }
+    for (uint32_t i = 0; i < WARP; i++)
+        row(f->warp, ADDR_SLOT)[i] = SHARED_BASE + 128 * i + 16 * (i % 8); /* swizzled rows */
     double best = 0;
     for (int rep = 0; rep < 5; rep++) {
         warp_start(f->warp);
@@ -145,6 +149,32 @@ static double run_mix(uint8_t simd)
     return rate;
 }
 
+/* ld.shared or st.shared of n words, each lane its own 16 bytes. */
+static double run_shared(OpCode op, uint32_t n, uint8_t simd)
+{
+    Fix *f = fix_new();
+    Regs r = {0};
+    for (int i = 0; i < 64; i++) {
+        CodeInsn *in = fix_insn(f, op, T_B32, T_NONE);
+        in->flags = 0;
+        f->ops[in->opinfo].kind = OK_SMEM;
+        in->mod[MC_SS] = MV_SS_SHARED;
+        for (int k = 0; k < 2; k++) {
+            bool is_mem = (k == 0) == (op == OP_ST_SHARED);
+            CodeOpd *o = fix_opd(f, in, is_mem ? CO_MEM : CO_VALUE, is_mem ? ADDR_SLOT : take(&r, n) % 200, is_mem ? 1 : n);
+            if (!is_mem) {
+                o->n_elems = (uint16_t)n;
+                o->elem_slots = 1;
+            }
+        }
+    }
+    emit_loop(f);
+    fix_start(f, 32, simd);
+    double rate = measure(f);
+    fix_free(f);
+    return rate;
+}
+
 int main(void)
 {
     static const char *const isa[] = {"baseline", "avx2", "avx512"};
@@ -157,6 +187,14 @@ int main(void)
         for (int i = 0; i < SIMD_ISAS; i++)
             if (simd_runs((SimdIsa)i))
                 printf("%10.1f", k < 0 ? run_mix((uint8_t)(i + 1)) : run_kind(&kinds[k], (uint8_t)(i + 1)));
+        printf("\n");
+    }
+    static const OpCode shared[] = {OP_LD_SHARED, OP_ST_SHARED};
+    for (int k = 0; k < 4; k++) {
+        printf("%s%-10s", k < 2 ? "ld.shared" : "st.shared", k % 2 ? ".v4.b32" : ".b32");
+        for (int i = 0; i < SIMD_ISAS; i++)
+            if (simd_runs((SimdIsa)i))
+                printf("%10.1f", run_shared(shared[k / 2], k % 2 ? 4 : 1, (uint8_t)(i + 1)));
         printf("\n");
     }
     return 0;

@@ -100,7 +100,7 @@ static inline void fix_start(Fix *f, uint32_t threads, uint8_t simd)
 {
     Err err = {0};
     ExecDesc d = {.code = &f->code, .grid = {1, 1, 1}, .block = {threads, 1, 1}, .n_slots = 1,
-                  .n_sms = 1, .simd = simd};
+                  .dynamic_shared = 65536, .n_sms = 1, .simd = simd};
     if (!exec_new(&f->arena, &d, &f->exec, &err)) {
         err_print(stderr, &err);
         abort();

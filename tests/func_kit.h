@@ -69,6 +69,7 @@ static inline void kit_open(Kit *k, uint32_t ctas, uint32_t warps, bool mma_hw)
 
 static inline void kit_close(Kit *k)
 {
+    exec_free(k->x);
     mem_free(k->mem);
     arena_free(&k->a);
 }

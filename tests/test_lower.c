@@ -46,7 +46,7 @@ static Code *lower_body(const char *body, const CodeLayout *l, const Model *m)
     Err err = {0};
     Module *mod;
     const Func *f;
-    Code *c;
+    Code *c = NULL;
     if (!isa_parse(&arena, "body.ptx", text, strlen(text), &mod, &err) ||
         !isa_find_entry(mod, NULL, &f, &err) || !code_lower(&arena, mod, f, l, m, &c, &err))
         fail_with(&err);
@@ -425,7 +425,7 @@ START_TEST(unsupported_things_are_named)
     Err err = {0};
     Module *mod;
     const Func *f;
-    Code *c;
+    Code *c = NULL;
     if (!isa_parse(&arena, "rec.ptx", text, sizeof text - 1, &mod, &err) ||
         !isa_find_entry(mod, "k", &f, &err))
         fail_with(&err);
@@ -454,7 +454,7 @@ START_TEST(a_defined_function_is_inlined)
     Err err = {0};
     Module *mod;
     const Func *f;
-    Code *c;
+    Code *c = NULL;
     if (!isa_parse(&arena, "inline.ptx", text, sizeof text - 1, &mod, &err) ||
         !isa_find_entry(mod, "k", &f, &err) || !code_lower(&arena, mod, f, &layout, NULL, &c, &err))
         fail_with(&err);
@@ -471,7 +471,7 @@ static Code *lower_file(const char *path, const char *entry, const Model *m)
     Err err = {0};
     Module *mod;
     const Func *f;
-    Code *c;
+    Code *c = NULL;
     if (!isa_parse_file(&arena, path, &mod, &err) || !isa_find_entry(mod, entry, &f, &err) ||
         !code_lower(&arena, mod, f, &layout, m, &c, &err))
         fail_with(&err);

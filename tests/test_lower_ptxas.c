@@ -78,7 +78,7 @@ START_TEST(the_softmax_loop_has_the_operations_of_ptxas)
     Model model;
     Module *mod;
     const Func *f;
-    Code *c;
+    Code *c = NULL;
     bool ok = model_load(&arena, "b200", &model, &err) &&
               isa_parse_file(&arena, RAO_SOURCE_DIR "/kernels/fa4_fwd/fa4_fwd.ptx", &mod, &err) &&
               isa_find_entry(mod, "fa4_fwd", &f, &err) &&

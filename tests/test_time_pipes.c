@@ -162,6 +162,21 @@ START_TEST(a_subroutine_takes_its_issue_slots)
 }
 END_TEST
 
+/* The port is taken as well: the other warp of the sub-partition waits, one of another does not. */
+START_TEST(a_subroutine_keeps_others_from_issuing)
+{
+    Toy *t = toy_new("toy.yaml", 6, 1);
+    uint32_t first = toy_plain(t, 4, TC_NONE, -1, -1); /* warp 4 is the younger of 0 and 4 */
+    t->code.ops[t->warp[4].step[first].op.info].slots = 19;
+    uint32_t a = toy_mark(t, 0, -1), b = toy_mark(t, 1, -1);
+    SimResult *r = toy_run(t);
+    ck_assert_uint_ge(t->when[0][a], toy_zero(t) + 19);
+    ck_assert_uint_le(t->when[1][b], toy_zero(t) + 1);
+    ck_assert_uint_ge(r->warps[0].stall[ST_NOT_SELECTED], 19);
+    toy_free(t);
+}
+END_TEST
+
 START_TEST(branches_and_sleeps_hold_their_warp)
 {
     Toy *t = toy_new("toy.yaml", 1, 1);
@@ -198,6 +213,21 @@ START_TEST(the_scheduler_is_greedy_then_youngest)
 }
 END_TEST
 
+/* A younger warp that becomes ready does not take the port from one that goes on issuing. */
+START_TEST(the_warp_that_issued_last_goes_on)
+{
+    Toy *t = toy_new("toy.yaml", 5, 1);
+    const uint32_t n = 40;
+    toy_add(t, 4, TC_BRANCH, (Op){.kind = OK_BRANCH, .arg0 = 1}, -1, -1);
+    uint32_t late = toy_mark(t, 4, -1);
+    for (uint32_t k = 0; k < n; k++)
+        toy_mark(t, 0, -1);
+    toy_run(t);
+    ck_assert_uint_gt(t->when[4][late], t->when[0][n - 1]);
+    toy_free(t);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {a_dependent_chain_takes_n_latencies,
@@ -208,8 +238,10 @@ int main(void)
                                   a_consumer_issues_when_its_source_is_ready_and_not_before,
                                   f2fp_shares_the_alu_unless_the_model_says_otherwise,
                                   a_subroutine_takes_its_issue_slots,
+                                  a_subroutine_keeps_others_from_issuing,
                                   branches_and_sleeps_hold_their_warp,
                                   the_scheduler_is_greedy_then_youngest,
+                                  the_warp_that_issued_last_goes_on,
                                   NULL};
     return toy_main("time_pipes", tests);
 }

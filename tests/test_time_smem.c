@@ -112,15 +112,34 @@ END_TEST
 /* A store stream that wants everything gets half of it while MMAs want everything too, and nobody stops. */
 START_TEST(two_who_want_everything_get_half_each)
 {
-    const uint32_t n_mma = 20, n_sts = 1200;
-    Toy *t = mma_and_stores(n_mma, 0, n_sts, 1);
-    toy_run(t);
-    Cycle mma = t->when[0][t->warp[0].n - 1] - toy_zero(t), sts = t->when[1][n_sts - 1] - toy_zero(t);
-    ck_assert_uint_ge(mma, n_mma * 64 * 17 / 10); /* 1280 cycles of operands at half the rate */
-    ck_assert_uint_le(mma, n_mma * 64 * 23 / 10);
-    ck_assert_uint_ge(sts, 1200 * 17 / 10);
-    ck_assert_uint_le(sts, 1200 * 23 / 10 + 64);
-    toy_free(t);
+    for (uint32_t passes = 1; passes <= 16; passes *= 4) { /* 16: the LSU books 64 cycles ahead */
+        const uint32_t n_mma = 20, n_sts = 1280 / passes;
+        Toy *t = mma_and_stores(n_mma, 0, n_sts, 1);
+        for (uint32_t i = 0; i < n_sts; i++)
+            t->warp[1].step[i].op.waves = (uint16_t)passes;
+        toy_run(t);
+        Cycle mma = t->when[0][t->warp[0].n - 1] - toy_zero(t), sts = t->when[1][n_sts - 1] - toy_zero(t);
+        ck_assert_uint_ge(mma, n_mma * 64 * 17 / 10); /* 1280 cycles of operands at half the rate */
+        ck_assert_uint_le(mma, n_mma * 64 * 22 / 10);
+        ck_assert_uint_ge(sts, 1280 * 17 / 10);
+        ck_assert_uint_le(sts, 1280 * 22 / 10);
+        toy_free(t);
+    }
+}
+END_TEST
+
+/* Half of the data path for twice the time: one MMA's result comes later by what its operands were late. */
+START_TEST(a_late_operand_is_a_late_result)
+{
+    Toy *alone = mma_and_stores(1, 0, 0, 0), *both = mma_and_stores(1, 0, 200, 1);
+    toy_run(alone);
+    toy_run(both);
+    uint32_t end = alone->warp[0].n - 1;
+    Cycle more = both->when[0][end] - alone->when[0][end];
+    ck_assert_uint_ge(more, 48);
+    ck_assert_uint_le(more, 72);
+    toy_free(alone);
+    toy_free(both);
 }
 END_TEST
 
@@ -150,6 +169,7 @@ int main(void)
                                   an_mma_short_of_operands_is_stretched_by_what_others_take,
                                   an_mma_with_bandwidth_to_spare_is_not,
                                   two_who_want_everything_get_half_each,
+                                  a_late_operand_is_a_late_result,
                                   nobody_waits_behind_a_whole_mma,
                                   NULL};
     return toy_main("time_smem", tests);

@@ -24,7 +24,7 @@ static Access access_of(const Warp *w, const XInsn *in, uint32_t mem_at)
 }
 
 typedef struct Lanes {
-    uint64_t addr[WARP];
+    uint64_t addr[WARP]; /* in the space that they reached */
     uint8_t *p[WARP];
     Space space;
     bool remote;
@@ -47,41 +47,42 @@ static void lane_addresses(const Warp *w, const CodeOpd *mem, uint64_t addr[WARP
     }
 }
 
-/* Every lane inside the CTA's own shared memory and aligned: the usual case, without a look at each lane. */
-static bool all_own_shared(const Cta *c, Lanes *l, uint32_t bytes, uint32_t mask)
-{
-    if (bytes > c->shared_bytes - SHARED_BASE)
-        return false;
-    uint64_t own = own_shared(c, SHARED_BASE), last = c->shared_bytes - SHARED_BASE - bytes, bad = 0;
-    for (uint32_t i = 0; i < WARP; i++) {
-        uint64_t off = l->addr[i] - own;
-        bool wrong = off > last || off % bytes != 0;
-        bad |= (uint64_t)wrong << i;
-    }
-    if (bad & mask)
-        return false;
-    for (uint32_t i = 0; i < WARP; i++)
-        l->p[i] = c->shared + (l->addr[i] & 0xffffff);
-    l->space = SP_SHARED;
-    return true;
-}
-
 static bool is_shared_space(uint8_t ss)
 {
     return ss == MV_SS_SHARED || ss == MV_SS_SHARED_CTA || ss == MV_SS_SHARED_CLUSTER;
 }
 
+/* All lanes in the global object of the first one, which is the usual case; false says nothing. */
+static bool in_one_object(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask, Lanes *l)
+{
+    const Warp *w = x->w;
+    uint64_t start, bytes, off[WARP];
+    if (a->mem->n != 2 || (in->ci->mod[MC_SS] != MV_SS_GLOBAL && in->ci->mod[MC_SS] != 0))
+        return false;
+    uint8_t *host = mem_object(x->exec->desc.mem, opd_addr(w, a->mem, first_lane(mask)), &start, &bytes);
+    const VecMem *v = &vec_fns(x->exec->isa)->mem;
+    if (!host || bytes < a->bytes ||
+        !v->offsets64(off, opd_row(w, a->mem, 0), opd_row(w, a->mem, 1), (uint64_t)a->mem->imm - start,
+                      bytes - a->bytes, a->bytes - 1, mask))
+        return false;
+    for (uint32_t i = 0; i < WARP; i++) {
+        l->addr[i] = start + off[i];
+        l->p[i] = host + off[i];
+    }
+    l->space = SP_GLOBAL;
+    return true;
+}
+
 static bool find_lanes(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask, Lanes *l)
 {
-    uint8_t ss = in->ci->mod[MC_SS];
     l->remote = false;
-    lane_addresses(x->w, a->mem, l->addr);
-    if (is_shared_space(ss) && all_own_shared(x->cta, l, a->bytes, mask))
+    if (in_one_object(x, in, a, mask, l))
         return true;
+    lane_addresses(x->w, a->mem, l->addr);
     for (uint32_t m = mask; m; m &= m - 1) {
         uint32_t i = first_lane(m);
         Place at;
-        if (!place_at(x, in, (int)i, ss, l->addr[i], a->bytes, &at))
+        if (!place_at(x, in, (int)i, in->ci->mod[MC_SS], l->addr[i], a->bytes, &at))
             return false;
         l->p[i] = at.p;
         l->addr[i] = at.addr;
@@ -89,6 +90,39 @@ static bool find_lanes(ExecCtx *x, const XInsn *in, const Access *a, uint32_t ma
         l->remote |= at.space == SP_SHARED && at.owner != x->cta;
     }
     return true;
+}
+
+static bool whole_words(const Access *a)
+{
+    return a->elem_bytes >= 4 && a->elem_bytes == 4 * a->elem_slots;
+}
+
+/* Whole words in the CTA's own shared memory, addressed by one register: the usual case, without a look at each lane.
+ * off counts from the start of the user's shared memory. */
+static bool own_shared_words(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask, uint32_t off[WARP])
+{
+    const Cta *c = x->cta;
+    uint32_t size = c->shared_bytes - SHARED_BASE;
+    if (!is_shared_space(in->ci->mod[MC_SS]) || a->mem->n != 1 || !whole_words(a) || a->bytes > size)
+        return false;
+    uint32_t add = (uint32_t)a->mem->imm - own_shared(c, SHARED_BASE);
+    return vec_fns(x->exec->isa)->mem.offsets(off, opd_row(x->w, a->mem, 0), add, size - a->bytes, a->bytes - 1, mask);
+}
+
+static void own_shared_op(ExecCtx *x, const Access *a, uint32_t mask, const uint32_t off[WARP])
+{
+    Op *op = &x->ops[x->n_ops++];
+    op->kind = OK_SMEM;
+    op->bytes = a->bytes * (uint32_t)__builtin_popcount(mask);
+    op->addr = own_shared(x->cta, SHARED_BASE) + off[first_lane(mask)];
+    if (vec_fns(x->exec->isa)->mem.free_of_conflicts(off, a->bytes, mask) && mask == FULL_MASK) {
+        op->waves = (uint16_t)(a->bytes / 4);
+        return;
+    }
+    uint64_t addr[WARP];
+    for (uint32_t i = 0; i < WARP; i++)
+        addr[i] = SHARED_BASE + off[i];
+    op->waves = (uint16_t)bank_passes(addr, a->bytes, mask);
 }
 
 /* ---- ld ---- */
@@ -124,15 +158,30 @@ static void load_elems(const Warp *w, const Access *a, const Lanes *l, uint32_t 
         }
 }
 
-static bool whole_words(const Access *a)
+static void load_own(const Warp *w, const Access *a, const uint32_t off[WARP], uint32_t mask)
 {
-    return a->elem_bytes >= 4 && a->elem_bytes == 4 * a->elem_slots;
+    const uint8_t *base = w->cta->shared + SHARED_BASE;
+    for (uint32_t k = 0; k < a->val->n; k++, base += 4) {
+        uint32_t *d = opd_row(w, a->val, k);
+        if (mask == FULL_MASK)
+            for (uint32_t i = 0; i < WARP; i++)
+                memcpy(&d[i], base + off[i], 4);
+        else
+            for (uint32_t m = mask; m; m &= m - 1)
+                memcpy(&d[first_lane(m)], base + off[first_lane(m)], 4);
+    }
 }
 
 static bool ld(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     Access a = access_of(x->w, in, 1);
     Lanes l;
+    uint32_t off[WARP];
+    if (own_shared_words(x, in, &a, mask, off)) {
+        own_shared_op(x, &a, mask, off);
+        load_own(x->w, &a, off, mask);
+        return true;
+    }
     if (!find_lanes(x, in, &a, mask, &l))
         return false;
     if (whole_words(&a))
@@ -191,10 +240,30 @@ static void store_elems(const Warp *w, const Access *a, const Lanes *l, uint32_t
         }
 }
 
+static void store_own(const Warp *w, const Access *a, const uint32_t off[WARP], uint32_t mask)
+{
+    uint8_t *base = w->cta->shared + SHARED_BASE;
+    for (uint32_t k = 0; k < a->val->n; k++, base += 4) {
+        const uint32_t *v = opd_row(w, a->val, k);
+        if (mask == FULL_MASK)
+            for (uint32_t i = 0; i < WARP; i++)
+                memcpy(base + off[i], &v[i], 4);
+        else
+            for (uint32_t m = mask; m; m &= m - 1)
+                memcpy(base + off[first_lane(m)], &v[first_lane(m)], 4);
+    }
+}
+
 static bool st(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     Access a = access_of(x->w, in, 0);
     Lanes l;
+    uint32_t off[WARP];
+    if (own_shared_words(x, in, &a, mask, off)) {
+        own_shared_op(x, &a, mask, off);
+        store_own(x->w, &a, off, mask);
+        return true;
+    }
     if (!find_lanes(x, in, &a, mask, &l))
         return false;
     if (l.space == SP_PARAM)

@@ -174,7 +174,7 @@ typedef struct Packing {
 static Packing packing(const Warp *w, const XInsn *in, uint32_t scalar_at)
 {
     Packing p = {opd(w, in, scalar_at), opd(w, in, 1 - scalar_at), 0};
-    p.bits = type_info[in->ci->type[0]].bits / p.vec->n_elems;
+    p.bits = (uint32_t)type_info[in->ci->type[0]].bits / p.vec->n_elems;
     return p;
 }
 
@@ -215,7 +215,7 @@ static void mov_unpack(Warp *w, const XInsn *in, uint32_t mask)
 static bool packs(const Code *c, const CodeInsn *in, uint32_t scalar_at)
 {
     const CodeOpd *s = code_opd(c, in, scalar_at), *v = code_opd(c, in, 1 - scalar_at);
-    uint32_t bits = v->n_elems ? type_info[in->type[0]].bits / v->n_elems : 0;
+    uint32_t bits = v->n_elems ? (uint32_t)type_info[in->type[0]].bits / v->n_elems : 0;
     uint32_t want = bits >= 32 ? v->n_elems * (bits / 32) : v->n_elems;
     return s->n <= 4 && v->n == want && bits >= 8;
 }

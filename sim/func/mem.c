@@ -111,6 +111,16 @@ void *mem_ptr(const GlobalMem *m, uint64_t addr, uint64_t bytes)
     return m->base + (addr - GLOBAL_BASE);
 }
 
+void *mem_object(const GlobalMem *m, uint64_t addr, uint64_t *start, uint64_t *bytes)
+{
+    const Alloc *al = alloc_before(m, addr);
+    if (!al || addr - al->addr >= al->bytes)
+        return NULL;
+    *start = al->addr;
+    *bytes = al->bytes;
+    return m->base + (al->addr - GLOBAL_BASE);
+}
+
 void mem_describe(const GlobalMem *m, uint64_t addr, char *text, size_t n)
 {
     const Alloc *al = alloc_before(m, addr);

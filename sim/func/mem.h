@@ -35,6 +35,9 @@ uint64_t mem_alloc(GlobalMem *m, uint64_t bytes, const char *name);
  * allocation must not run beside it. */
 void *mem_ptr(const GlobalMem *m, uint64_t addr, uint64_t bytes);
 
+/* The allocation that holds addr: its host pointer, start and size; NULL if there is none. */
+void *mem_object(const GlobalMem *m, uint64_t addr, uint64_t *start, uint64_t *bytes);
+
 /* For messages: "tensor 'q' (1048576 bytes at 0x7f...) ends 16 bytes before the access" and the like. */
 void mem_describe(const GlobalMem *m, uint64_t addr, char *text, size_t n);
 

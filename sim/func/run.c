@@ -104,5 +104,6 @@ bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t 
     }
     if (stats)
         *stats = sum;
+    exec_free(x);
     return !bad || err_set(err, bad->err.kind, bad->err.loc, "%s", bad->err.msg);
 }

@@ -53,10 +53,21 @@ typedef struct VecMoves {
     PlainFn *ld_param; /* n slots from the parameter buffer at imm, no base */
 } VecMoves;
 
+typedef struct VecMem {
+    /* off = base + add in every lane; whether those in mask are at most `last` and have no bit of `low` set. */
+    bool (*offsets)(uint32_t off[WARP], const uint32_t *base, uint32_t add, uint32_t last, uint32_t low, uint32_t mask);
+    /* The same for 64-bit addresses: base = {hi, lo}. */
+    bool (*offsets64)(uint64_t off[WARP], const uint32_t *lo, const uint32_t *hi, uint64_t add, uint64_t last,
+                      uint32_t low, uint32_t mask);
+    /* No two lanes of a phase want a bank of shared memory (lanes.h); accesses of 4, 8 or 16 bytes. */
+    bool (*free_of_conflicts)(const uint32_t off[WARP], uint32_t bytes, uint32_t mask);
+} VecMem;
+
 typedef struct VecFns {
     VecInts i;
     VecFloats f;
     VecMoves m;
+    VecMem mem;
 } VecFns;
 
 const VecFns *vec_fns(SimdIsa isa);

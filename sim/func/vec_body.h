@@ -3,7 +3,8 @@
 
 #include "sim/func/vec_float.h"
 #include "sim/func/vec_int.h"
+#include "sim/func/vec_mem.h"
 #include "sim/func/vec_move.h"
 
 extern const VecFns SIMD_NAME(vec_fns);
-const VecFns SIMD_NAME(vec_fns) = {.i = VEC_INTS, .f = VEC_FLOATS, .m = VEC_MOVES};
+const VecFns SIMD_NAME(vec_fns) = {.i = VEC_INTS, .f = VEC_FLOATS, .m = VEC_MOVES, .mem = VEC_MEM};

@@ -153,7 +153,7 @@ static void emit_insn(Emitter *e, const IrInsn *in)
         out->target = e->block_at[e->ir->block_of[in->target]];
     for (uint32_t k = 0; k < in->n_opd; k++)
         emit_operand(e, in, &e->ir->opds[in->opd + k]);
-    uint8_t tc = op_row[in->op].tclass;
+    TClass tc = op_row[in->op].tclass;
     if (tc == TC_ATOMG || in->op == OP_CP_REDUCE_ASYNC_BULK ||
         in->op == OP_CP_REDUCE_ASYNC_BULK_TENSOR)
         c->uses_global_atomics = true;

@@ -1,21 +1,21 @@
 /* Lowering: PTX as a compiler's front end writes it to what the machine issues, imitating ptxas
- * (ptx.md section 5).
+ * (ptx.md section 5). The passes, in order:
  *
- *   build     registers to 32-bit values, moves to copies, functions inlined build*.c cfg blocks,
- * dominators, loop depth, register budgets                                     cfg.c simplify  copy
- * propagation, constant folding, dead code, branch tidying, until nothing changes  copyprop.c
- * fold.c spins     wait loops, while the failing path still looks as it was written spin.c if-conv.
- * tiny side blocks become predicated, which joins blocks for the scheduler             cfg.c waits
- * tcgen05.wait::ld becomes a dependence of the next operation                          sched.c fuse
- * contraction, three-input forms, pairs: needs values with one definition              fuse.c
- *   coalesce  copies of loop variables; from here on values may have several definitions regalloc.c
- *   uniform   after coalescing, because a merged value varies if any of its definitions does
- * uniform.c schedule  on the final values, so that it sees every dependence; not without a model
- * sched.c emit      slots by liveness, OpInfos emit.c regalloc.c
+ *   build      registers to 32-bit values, moves to copies, functions inlined (build*.c)
+ *   cfg        blocks, dominators, loop depth, register budgets (cfg.c)
+ *   simplify   copy propagation, constant folding, dead code, branch tidying (copyprop.c, fold.c)
+ *   spins      wait loops, while the failing path still looks as it was written (spin.c)
+ *   if-convert tiny side blocks become predicated, which joins blocks for the scheduler (cfg.c)
+ *   waits      tcgen05.wait::ld becomes a dependence of the next operation (sched.c)
+ *   fuse       contraction, three-input forms, pairs; needs values of one definition (fuse.c)
+ *   coalesce   moves of loop variables; merged values have several definitions (regalloc.c)
+ *   uniform    a merged value varies if any of its definitions does (uniform.c)
+ *   schedule   on the final values, so that it sees every dependence; needs a model (sched.c)
+ *   emit       slots by liveness, OpInfos (emit.c, regalloc.c)
  *
  * Not modelled: spills (Code.n_slots says how many registers the code wants), loop unrolling and
- * hoisting, register pairs and banks, the seven predicate registers, BSSY/BSYNC, the election loop
- * around a divergent tcgen05.mma. */
+ * hoisting, register pairs and banks, the limit of seven predicate registers, BSSY/BSYNC, the
+ * election loop around a divergent tcgen05.mma. */
 #include "sim/lower/ir.h"
 
 enum { MAX_ROUNDS = 6 };

@@ -12,7 +12,9 @@
 
 #include "sim/model/model.h"
 
-enum { NO_NODE = UINT32_MAX, WINDOW = 256, RESERVE = 6 };
+/* WINDOW: available nodes looked at; RESERVE: registers kept free for what moves late. */
+enum { WINDOW = 256, RESERVE = 6 };
+#define NO_NODE UINT32_MAX
 
 typedef struct Edge {
     uint32_t to, next;

@@ -43,7 +43,7 @@ static inline uint32_t pipe_index(uint32_t pipe, uint32_t subpart)
 
 typedef enum EventKind {
     EV_CTA_START,    /* who = CTA place, a = CTA id */
-    EV_ARRIVE,       /* who = CTA place, warp = signaller, a = address, b = arrivals, c = expect_tx bytes, flag = drop */
+    EV_ARRIVE,       /* who = CTA place, warp = signaller, a = address, b = arrivals, c = expected bytes, flag = drop */
     EV_TX,           /* the same, c = signed tx bytes */
     EV_SMEM,         /* the next time bucket of the shared-memory streams */
     EV_TENSOR_START, /* the head of the tensor queue may start */
@@ -278,7 +278,7 @@ typedef struct TOp {
 
 typedef struct Params { /* the model in the time core's units: cycles and bytes */
     uint32_t arrive, try_wait, wake, bar, cluster_bar, cluster_relaxed, fence, fence_gpu, setmaxnreg, dsmem;
-    uint32_t branch, warpsync, lds, atoms, atomg, ldg, ldg_miss, ldgsts, ldgsts_issue;
+    uint32_t branch, warpsync, atomg, ldg, ldg_miss, ldgsts, ldgsts_issue;
     uint32_t tmem_ld, tmem_st, tmem_alloc, tmem_dealloc, cp_floor;
     double tmem_ld_col, tmem_st_col, cp_bytes;
     double rate[5]; /* FLOP a cycle by MMA rate class */

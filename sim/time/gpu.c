@@ -5,7 +5,7 @@
  * distance. L2 and HBM give them their share. The time is that of the slowest simulated SM.
  *
  * Clusters are dispatched whole, to SMs of one group. Times: launch.cycles, then one CTA every dispatch.interval,
- * cta.start to the first instruction; a freed slot gets the next cluster in order of (cycle, group). b200.md 7.2. */
+ * cta.start to the first instruction; a freed slot gets the next cluster in order of (cycle, group). models/README.md. */
 #include <assert.h>
 
 #include "sim/time/core.h"
@@ -57,7 +57,8 @@ bool sim_plan(const SimDesc *d, const uint32_t grid[3], const uint32_t block[3],
     Loc nowhere = {0};
     if (ctas == 0)
         return err_set(err, ERR_SEMANTIC, nowhere,
-                       "a CTA of %u warps, %u registers a thread and %u bytes of shared memory does not fit on an SM of %s",
+                       "a CTA of %u warps, %u registers a thread and %u bytes of shared memory does not fit on an SM"
+                       " of %s",
                        n_warps, d->regs_per_thread, d->shared_per_cta, d->model->name);
     if (size > d->model->v[MP_CLUSTER_MAX] || size > MAX_CLUSTER || size > chip || n_ctas % size != 0)
         return err_set(err, ERR_SEMANTIC, nowhere, "cluster of %u CTAs: at most %.0f, and a divisor of the grid's %u",
@@ -105,6 +106,8 @@ static void build_sm(Arena *a, Sim *s, Sm *sm, uint32_t index)
             sm->sub[k].ready[i] = CYCLE_NEVER;
     }
     build_smem(a, &sm->smem, s->model);
+    for (uint32_t g = (uint32_t)s->model->v[MP_TMEM_COLUMNS] / 32; g < 16; g++)
+        sm->tmem.used = (uint16_t)(sm->tmem.used | 1u << g); /* columns this machine does not have */
     sm->n_flights = p->tma_queue + LOADS_IN_FLIGHT + 4 * OP_BURST; /* a burst may run past a full queue */
     sm->flight = arena_new(a, Flight, sm->n_flights);
     for (uint32_t i = 0; i < sm->n_flights; i++)

@@ -6,8 +6,7 @@
  * same. Hit or miss: a 4-way table of granules with the capacity of the L2; a TMA box is one granule, the one it starts
  * in. Stores allocate, and charge HBM when they touch a granule first (it must be written back once).
  *
- * Not modelled: L1 (every global load goes to L2), the near and far partition, sectors, write-back order. b200.md 1.4,
- * 1.5, 6. */
+ * Not modelled: L1 (every global load goes to L2), the near and far partition, sectors, write-back order. models/README.md. */
 #include <assert.h>
 
 #include "sim/time/core.h"

@@ -89,8 +89,6 @@ void params_read(Params *p, const Model *m)
     params_sync(p, m);
     params_tensor(p, m);
     params_memory(p, m);
-    p->lds = whole(m, MP_LDS_LATENCY);
-    p->atoms = whole(m, MP_ATOMS_LATENCY);
     p->launch = whole(m, MP_LAUNCH_CYCLES);
     p->cta_start = whole(m, MP_CTA_START);
     p->cta_end = whole(m, MP_CTA_END);

@@ -9,7 +9,7 @@
  * attributed when it issues: first to what held its control (barrier, branch), then to its latest operand's producer,
  * then to the busy unit, the rest to the choice of another warp.
  *
- * Not modelled: register-bank conflicts, the instruction cache. b200.md 2.1, 2.4. */
+ * Not modelled: register-bank conflicts, the instruction cache. models/README.md. */
 #include <assert.h>
 #include <stddef.h>
 #include <string.h>

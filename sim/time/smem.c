@@ -9,7 +9,7 @@
  *      [MMA  |TMA |LSU--]  [LSU booked ahead |  (streams decide at its start)  ]
  *
  * Unknown: the arbitration of the real data path; fair sharing is assumed. That the three share 128 bytes a cycle is
- * measured: b200.md 4.2 (SemiAnalysis umma_throughput), FlashAttention-4 paper 2.2. Not modelled: banks of MMA and TMA
+ * measured: models/README.md (SemiAnalysis umma_throughput), FlashAttention-4 paper 2.2. Not modelled: banks of MMA and TMA
  * accesses (conflict-free by their swizzle). */
 #include <assert.h>
 

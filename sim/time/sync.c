@@ -1,5 +1,5 @@
 /* Synchronisation: what parks a warp and what wakes it. The state machines are sim/func/mbar.h and sync.h; here is only
- * when. Latencies: b200.md 7.1.
+ * when. Latencies: models/README.md.
  *
  *   mbarrier   arrive --mbar.arrive--> phase flips --mbar.wake--> waiting warp issues again
  *   bar.sync   last arrival --bar.latency--> all issue again; arrivals share one port of the SM

@@ -4,7 +4,7 @@
  *      issue --lat.issue--> start ---interval (stretched if smem is short)---> next may start
  *                           |--A read--|--rows--|--lat.pipeline--> done --commit--> arrive --> phase flips --> wake
  *
- * Interval, latency and the split of the latter: b200.md 4.2, 4.3 (SemiAnalysis umma_throughput, umma_latency). A
+ * Interval, latency and the split of the latter: models/README.md (SemiAnalysis umma_throughput, umma_latency). A
  * commit arrives when the committing warp's earlier operations are complete. cta_group::2: the issuing CTA's queue runs
  * it, both SMs read their half of the operands and count half of the work.
  *
@@ -186,7 +186,8 @@ void tensor_commit(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     Tensor *t = &sm->tensor;
     TWarp *w = &sm->warp[slot];
     Commit c = {.cta = w->cta, .warp = w->id, .sync = op->sync, .after = w->tensor_seq, .handle = op->handle,
-                .mask = op->flags & OPF_PAIR ? op->arg1 : 0, .remote = (op->flags & OPF_REMOTE) && !(op->flags & OPF_PAIR)};
+                .mask = op->flags & OPF_PAIR ? op->arg1 : 0,
+                .remote = (op->flags & OPF_REMOTE) && !(op->flags & OPF_PAIR)};
     sm->cta[w->cta].out++;
     if (w->tensor_out == 0) {
         fire_commit(sm, &c, now + sm->sim->p.lat_issue);

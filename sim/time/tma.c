@@ -5,7 +5,7 @@
  *   store  issue -> engine -> read through the shared-memory budget (.read groups) -> L2 -> complete (groups)
  *
  * The engine starts in order; completions come as time has it, except that one warp's stores complete in order.
- * b200.md 6.1, 6.2, 6.4. Not modelled: splitting of boxes into L2 requests, descriptor fetches. */
+ * models/README.md. Not modelled: splitting of boxes into L2 requests, descriptor fetches. */
 #include <assert.h>
 
 #include "sim/time/core.h"
