@@ -1,10 +1,11 @@
 /* Speed of the time core alone: a toy front end that costs next to nothing, a softmax-like mix on the b200 model.
- * bench_time [warps [sms [million operations]]] */
+ * Run from the root: bench_time [warps [sms [million operations]]] */
 #define _POSIX_C_SOURCE 199309L /* clock_gettime */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#define TOY_NO_CHECK
 #include "tests/toy_front.h"
 
 static double seconds(void)

@@ -5,7 +5,9 @@
 #define RAO_TESTS_TOY_FRONT_H
 
 #include <assert.h>
+#ifndef TOY_NO_CHECK /* the speed program does without */
 #include <check.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,9 @@
 #include "sim/func/mbar.h"
 #include "sim/time/time.h"
 
+#ifndef TEST_DIR
+#define TEST_DIR "tests"
+#endif
 #define TOY_STEPS 4096
 #define TOY_WARPS 16
 #define TOY_SLOTS 1024
@@ -227,6 +232,7 @@ static inline Cycle toy_c(const Toy *t, ModelKey k) { return (Cycle)t->model.v[k
 /* First cycle in which CTA 0 can issue. */
 static inline Cycle toy_zero(const Toy *t) { return toy_c(t, MP_LAUNCH_CYCLES) + toy_c(t, MP_CTA_START); }
 
+#ifndef TOY_NO_CHECK
 /* Runs; every warp and cycle must have exactly one reason, every handle one read and one done. */
 static inline SimResult *toy_run(Toy *t)
 {
@@ -259,5 +265,6 @@ static inline int toy_main(const char *name, const TTest *const *tests)
     srunner_free(sr);
     return failed != 0;
 }
+#endif
 
 #endif

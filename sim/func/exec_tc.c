@@ -47,8 +47,8 @@ static Matrix matrix_of(uint64_t d)
 static const char *sdesc_trouble(uint64_t d)
 {
     uint64_t mode = sdesc_swizzle(&d);
-    if (sdesc_version(&d) != 1)
-        return "bits 46-48 must be 0b001";
+    if (sdesc_version(&d) > 1) /* the manual says 0b001; Triton leaves it 0, and its kernels run on a B200 */
+        return "bits 46-48 must be 0b001 (or 0, which the hardware takes as well)";
     if (mode == 3 || mode == 5 || mode == 7)
         return "no such swizzle mode (bits 61-63)";
     if (sdesc_lbo_mode(&d))

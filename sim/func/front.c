@@ -74,6 +74,11 @@ static inline uint32_t guard_lanes(const Warp *w, const XInsn *in)
     return w->mask & (in->guard_neg ? ~p : p);
 }
 
+static inline uint32_t lane_count(uint32_t mask)
+{
+    return mask == FULL_MASK ? WARP : (uint32_t)__builtin_popcount(mask);
+}
+
 static bool is_branch(const XInsn *in)
 {
     return in->ci->op == OP_BRA || in->ci->op == OP_BRX_IDX;
@@ -87,7 +92,7 @@ static bool step(ExecCtx *x, const XInsn *in)
     bool ok = true;
     x->next_pc = w->pc + 1;
     w->n_insts++;
-    w->n_lane_insts += (uint32_t)__builtin_popcount(mask);
+    w->n_lane_insts += lane_count(mask);
     if (mask == 0 && !is_branch(in)) {
         x->ops[0].kind = OK_SKIPPED;
         x->n_ops = 1;
@@ -137,7 +142,7 @@ static void run_ahead(Warp *w, const XInsn *insns, OpRun *run)
     }
     uint64_t n = (uint64_t)(in - first);
     w->n_insts += n;
-    w->n_lane_insts += n * (uint32_t)__builtin_popcount(w->mask);
+    w->n_lane_insts += n * lane_count(w->mask);
     w->pc += (uint32_t)n;
 }
 

@@ -1,5 +1,5 @@
 /* Register-only instructions that the compiler vectorises: tables of functions, one table per instruction set. The
- * functions are in vec_*.h, compiled once for each by exec_base.c, exec_avx2.c, exec_avx512.c; every build gives the
+ * functions are in vec_*_body.h, compiled once for each by exec_base.c, exec_avx2.c, exec_avx512.c; every build gives the
  * same bytes. Binders (exec_*.c) choose an entry by type and modifiers. */
 #ifndef RAO_FUNC_VEC_H
 #define RAO_FUNC_VEC_H

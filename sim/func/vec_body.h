@@ -1,10 +1,10 @@
 /* Everything of vec.h for one instruction set. The file that includes it has defined SIMD_ISA and SIMD_NAME (simd.h). */
 #include "sim/func/num_body.h"
 
-#include "sim/func/vec_float.h"
-#include "sim/func/vec_int.h"
-#include "sim/func/vec_mem.h"
-#include "sim/func/vec_move.h"
+#include "sim/func/vec_float_body.h"
+#include "sim/func/vec_int_body.h"
+#include "sim/func/vec_mem_body.h"
+#include "sim/func/vec_move_body.h"
 
 extern const VecFns SIMD_NAME(vec_fns);
 const VecFns SIMD_NAME(vec_fns) = {.i = VEC_INTS, .f = VEC_FLOATS, .m = VEC_MOVES, .mem = VEC_MEM};

@@ -345,11 +345,11 @@ static void resolve_targets(Frame *fr, uint32_t i, const Insn *in)
         ir->opds[ir->insns[i].opd].imm = 0;
         return;
     }
-    const Operand *list = &in->opd[1];
+    const BranchList *list = &fr->func->lists[in->opd[1].imm];
     ir->insns[i].target = ir->n_brx;
     ir->opds[ir->insns[i].opd + 1] = (IrOpd){.kind = CO_LABEL, .imm = list->n};
     for (uint32_t k = 0; k < list->n; k++) {
-        uint32_t to = fr->start[ir->module->elems[list->first + k].imm];
+        uint32_t to = fr->start[list->target[k]];
         if (ir->n_brx == ir->cap_brx) {
             uint32_t *bigger = arena_new(ir->a, uint32_t, 2 * ir->cap_brx + 64);
             if (ir->n_brx)

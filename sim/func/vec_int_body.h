@@ -1,8 +1,8 @@
-/* Integer, logic and comparison instructions on rows; see vec_row.h. PTX ISA "Integer Arithmetic", "Logic and Shift". */
-#ifndef RAO_FUNC_VEC_INT_H
-#define RAO_FUNC_VEC_INT_H
+/* Integer, logic and comparison instructions on rows; see vec_row_body.h. PTX ISA "Integer Arithmetic", "Logic and Shift". */
+#ifndef RAO_FUNC_VEC_INT_BODY_H
+#define RAO_FUNC_VEC_INT_BODY_H
 
-#include "sim/func/vec_row.h"
+#include "sim/func/vec_row_body.h"
 
 #define U16(x) ((uint16_t)(x))
 #define S16(x) ((int16_t)(x))

@@ -1,9 +1,9 @@
-/* f32 and f32x2 instructions on rows; see vec_row.h. The arithmetic of a lane is in num_body.h. PTX ISA "Floating Point
+/* f32 and f32x2 instructions on rows; see vec_row_body.h. The arithmetic of a lane is in num_body.h. PTX ISA "Floating Point
  * Instructions"; rules of NaN, subnormals and approximation: research/ptx.md 4.1, 4.2. */
-#ifndef RAO_FUNC_VEC_FLOAT_H
-#define RAO_FUNC_VEC_FLOAT_H
+#ifndef RAO_FUNC_VEC_FLOAT_BODY_H
+#define RAO_FUNC_VEC_FLOAT_BODY_H
 
-#include "sim/func/vec_row.h"
+#include "sim/func/vec_row_body.h"
 
 #define SIGN_F32 0x80000000u
 

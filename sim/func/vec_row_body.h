@@ -1,10 +1,10 @@
-/* How one instruction becomes a loop over lanes; included by vec_*.h after num_body.h.
+/* How one instruction becomes a loop over lanes; included by the other vec_*_body.h, after num_body.h.
  *
  * Rows are in->row[]: results first, then operands. With all lanes active the loop writes the destination itself, else
  * a scratch row that is blended in. A destination may be the same row as an operand, or cross over (the low half
  * of a 64-bit result may be the high half of an operand): each lane reads everything before it writes. The function for NAME is x_NAME. */
-#ifndef RAO_FUNC_VEC_ROW_H
-#define RAO_FUNC_VEC_ROW_H
+#ifndef RAO_FUNC_VEC_ROW_BODY_H
+#define RAO_FUNC_VEC_ROW_BODY_H
 
 #include "sim/func/vec.h"
 

@@ -1,8 +1,8 @@
-/* Moves and selections of rows; see vec_row.h. */
-#ifndef RAO_FUNC_VEC_MOVE_H
-#define RAO_FUNC_VEC_MOVE_H
+/* Moves and selections of rows; see vec_row_body.h. */
+#ifndef RAO_FUNC_VEC_MOVE_BODY_H
+#define RAO_FUNC_VEC_MOVE_BODY_H
 
-#include "sim/func/vec_row.h"
+#include "sim/func/vec_row_body.h"
 
 static inline uint32_t chosen_lanes(const Warp *w, const XInsn *in)
 {

@@ -1,8 +1,8 @@
 /* The parts of loads and stores that work on all lanes at once: addresses, bounds, banks. */
-#ifndef RAO_FUNC_VEC_MEM_H
-#define RAO_FUNC_VEC_MEM_H
+#ifndef RAO_FUNC_VEC_MEM_BODY_H
+#define RAO_FUNC_VEC_MEM_BODY_H
 
-#include "sim/func/vec_row.h"
+#include "sim/func/vec_row_body.h"
 
 static bool x_offsets(uint32_t off[WARP], const uint32_t *base, uint32_t add, uint32_t last, uint32_t low, uint32_t mask)
 {
