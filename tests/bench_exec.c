@@ -1,6 +1,7 @@
-/* Speed of the executor on one core: a softmax-like mix (the counts of FlashAttention-4's forward loop, research/ptx.md
- * 2.5, with part of the exponentials as polynomials) in straight code with a branch back, and each instruction of
- * the mix alone. Prints million warp-instructions per second. Not part of the test run. */
+/* Speed of the executor on one core: a softmax-like mix (the counts of FlashAttention-4's forward
+ * loop, research/ptx.md 2.5, with part of the exponentials as polynomials) in straight code with a
+ * branch back, and each instruction of the mix alone. Prints million warp-instructions per second.
+ * Not part of the test run. */
 #define _GNU_SOURCE
 #include <time.h>
 
@@ -14,7 +15,8 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Results and sources move through the register file, so that rows come from the cache as in a real kernel. */
+/* Results and sources move through the register file, so that rows come from the cache as in a real
+ * kernel. */
 typedef struct Regs {
     Slot next;
 } Regs;
@@ -40,10 +42,42 @@ typedef struct Kind {
 static const Kind kinds[] = {
     {"max3.ftz.f32", OP_MAX3_F32, T_F32, T_NONE, 1, 3, 1, {{MC_FTZ, 1}}, 64},
     {"max.ftz.f32", OP_MAX_F32, T_F32, T_NONE, 1, 2, 1, {{MC_FTZ, 1}}, 4},
-    {"fma.rn.ftz.f32x2", OP_FMA_F32X2, T_F32X2, T_NONE, 2, 3, 2, {{MC_RND, MV_RND_RN}, {MC_FTZ, 1}}, 64 + 3 * 16},
-    {"add.rm.ftz.f32x2", OP_ADD_F32X2, T_F32X2, T_NONE, 2, 2, 2, {{MC_RND, MV_RND_RM}, {MC_FTZ, 1}}, 16},
-    {"sub.rn.ftz.f32x2", OP_SUB_F32X2, T_F32X2, T_NONE, 2, 2, 2, {{MC_RND, MV_RND_RN}, {MC_FTZ, 1}}, 32},
-    {"add.rn.ftz.f32x2", OP_ADD_F32X2, T_F32X2, T_NONE, 2, 2, 2, {{MC_RND, MV_RND_RN}, {MC_FTZ, 1}}, 64},
+    {"fma.rn.ftz.f32x2",
+     OP_FMA_F32X2,
+     T_F32X2,
+     T_NONE,
+     2,
+     3,
+     2,
+     {{MC_RND, MV_RND_RN}, {MC_FTZ, 1}},
+     64 + 3 * 16},
+    {"add.rm.ftz.f32x2",
+     OP_ADD_F32X2,
+     T_F32X2,
+     T_NONE,
+     2,
+     2,
+     2,
+     {{MC_RND, MV_RND_RM}, {MC_FTZ, 1}},
+     16},
+    {"sub.rn.ftz.f32x2",
+     OP_SUB_F32X2,
+     T_F32X2,
+     T_NONE,
+     2,
+     2,
+     2,
+     {{MC_RND, MV_RND_RN}, {MC_FTZ, 1}},
+     32},
+    {"add.rn.ftz.f32x2",
+     OP_ADD_F32X2,
+     T_F32X2,
+     T_NONE,
+     2,
+     2,
+     2,
+     {{MC_RND, MV_RND_RN}, {MC_FTZ, 1}},
+     64},
     {"ex2.approx.ftz.f32", OP_EX2_F32, T_F32, T_NONE, 1, 1, 1, {{MC_FTZ, 1}, {MC_PREC, 1}}, 96},
     {"cvt.rn.bf16x2.f32", OP_CVT_F16X2, T_BF16X2, T_F32, 1, 2, 1, {{MC_RND, MV_RND_RN}}, 64},
     {"shl.b32", OP_SHL, T_B32, T_NONE, 1, 2, 1, {{0, 0}}, 34},
@@ -161,7 +195,8 @@ static double run_shared(OpCode op, uint32_t n, uint8_t simd)
         in->mod[MC_SS] = MV_SS_SHARED;
         for (int k = 0; k < 2; k++) {
             bool is_mem = (k == 0) == (op == OP_ST_SHARED);
-            CodeOpd *o = fix_opd(f, in, is_mem ? CO_MEM : CO_VALUE, is_mem ? ADDR_SLOT : take(&r, n) % 200, is_mem ? 1 : n);
+            CodeOpd *o = fix_opd(f, in, is_mem ? CO_MEM : CO_VALUE,
+                                 is_mem ? ADDR_SLOT : take(&r, n) % 200, is_mem ? 1 : n);
             if (!is_mem) {
                 o->n_elems = (uint16_t)n;
                 o->elem_slots = 1;
@@ -186,7 +221,8 @@ int main(void)
         printf("%-22s", k < 0 ? "softmax mix" : kinds[k].name);
         for (int i = 0; i < SIMD_ISAS; i++)
             if (simd_runs((SimdIsa)i))
-                printf("%10.1f", k < 0 ? run_mix((uint8_t)(i + 1)) : run_kind(&kinds[k], (uint8_t)(i + 1)));
+                printf("%10.1f",
+                       k < 0 ? run_mix((uint8_t)(i + 1)) : run_kind(&kinds[k], (uint8_t)(i + 1)));
         printf("\n");
     }
     static const OpCode shared[] = {OP_LD_SHARED, OP_ST_SHARED};

@@ -1,6 +1,6 @@
-/* GFLOP/s of tcgen05.mma through the whole path: descriptors, gather from swizzled shared memory, pack, multiply.
- * Tile 128 x 128 x 128 of bf16, K-major SW128 operands (an S = Q K^T tile), and with A in tensor memory and an
- * MN-major B (an O = P V tile). */
+/* GFLOP/s of tcgen05.mma through the whole path: descriptors, gather from swizzled shared memory,
+ * pack, multiply. Tile 128 x 128 x 128 of bf16, K-major SW128 operands (an S = Q K^T tile), and
+ * with A in tensor memory and an MN-major B (an O = P V tile). */
 #include <time.h>
 
 #include "tests/func_kit.h"
@@ -14,7 +14,8 @@ static double seconds(void)
 
 static uint64_t desc(uint32_t start, uint32_t lbo, uint32_t sbo)
 {
-    return start >> 4 | (uint64_t)(lbo >> 4) << 16 | (uint64_t)(sbo >> 4) << 32 | UINT64_C(1) << 46 | UINT64_C(2) << 61;
+    return start >> 4 | (uint64_t)(lbo >> 4) << 16 | (uint64_t)(sbo >> 4) << 32 |
+           UINT64_C(1) << 46 | UINT64_C(2) << 61;
 }
 
 static void tile(Kit *k, bool ts, uint32_t mn_b, uint32_t mode)
@@ -63,8 +64,8 @@ int main(void)
                     double t1 = seconds() - t0;
                     dt = t1 < dt ? t1 : dt;
                 }
-                printf("%s %s %-10s: %6.1f us a tile, %6.1f GFLOP/s\n", hw ? "hw  " : "fp32", ts ? "TS" : "SS",
-                       names[mode], 1e6 * dt, 2 * 128. * 128 * 128 / dt * 1e-9);
+                printf("%s %s %-10s: %6.1f us a tile, %6.1f GFLOP/s\n", hw ? "hw  " : "fp32",
+                       ts ? "TS" : "SS", names[mode], 1e6 * dt, 2 * 128. * 128 * 128 / dt * 1e-9);
                 kit_close(&k);
             }
     return 0;

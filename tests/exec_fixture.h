@@ -1,5 +1,5 @@
-/* One warp that executes hand-built code, for tests of the executor: operands are chosen here, so that a test needs
- * neither the parser nor lowering and knows which row holds what. */
+/* One warp that executes hand-built code, for tests of the executor: operands are chosen here, so
+ * that a test needs neither the parser nor lowering and knows which row holds what. */
 #ifndef RAO_TESTS_EXEC_FIXTURE_H
 #define RAO_TESTS_EXEC_FIXTURE_H
 
@@ -21,7 +21,7 @@ typedef struct Fix {
     Arena arena;
     Module module;
     Func func;
-    Insn src;       /* stands for every instruction in messages */
+    Insn src; /* stands for every instruction in messages */
     Code code;
     CodeInsn insns[FIX_INSNS];
     OpInfo ops[FIX_INSNS];
@@ -39,8 +39,15 @@ static inline Fix *fix_new(void)
         abort();
     f->src.loc = (Loc){"test.ptx", 7, 1};
     f->func = (Func){.name = "test", .insns = &f->src, .n_insns = 1};
-    f->code = (Code){.module = &f->module, .func = &f->func, .insns = f->insns, .ops = f->ops, .opds = f->opds,
-                     .slots = f->slots, .n_slots = FIX_SLOTS, .n_preds = FIX_PREDS, .consts = f->consts};
+    f->code = (Code){.module = &f->module,
+                     .func = &f->func,
+                     .insns = f->insns,
+                     .ops = f->ops,
+                     .opds = f->opds,
+                     .slots = f->slots,
+                     .n_slots = FIX_SLOTS,
+                     .n_preds = FIX_PREDS,
+                     .consts = f->consts};
     return f;
 }
 
@@ -56,8 +63,12 @@ static inline CodeInsn *fix_insn(Fix *f, OpCode op, PtxType t0, PtxType t1)
 {
     uint32_t i = f->code.n_insns++;
     f->ops[i] = (OpInfo){.kind = OK_PLAIN, .slots = 1, .insn = i};
-    f->insns[i] = (CodeInsn){.op = (uint16_t)op, .type = {(uint8_t)t0, (uint8_t)t1}, .guard = -1,
-                             .opd = f->code.n_opds, .opinfo = i, .flags = CF_PLAIN};
+    f->insns[i] = (CodeInsn){.op = (uint16_t)op,
+                             .type = {(uint8_t)t0, (uint8_t)t1},
+                             .guard = -1,
+                             .opd = f->code.n_opds,
+                             .opinfo = i,
+                             .flags = CF_PLAIN};
     f->code.n_ops = f->code.n_insns;
     return &f->insns[i];
 }
@@ -66,7 +77,10 @@ static inline CodeInsn *fix_insn(Fix *f, OpCode op, PtxType t0, PtxType t1)
 static inline CodeOpd *fix_opd(Fix *f, CodeInsn *in, CodeOpdKind kind, Slot first, uint32_t n)
 {
     CodeOpd *o = &f->opds[f->code.n_opds++];
-    *o = (CodeOpd){.kind = (uint8_t)kind, .n = (uint16_t)n, .first = f->code.n_code_slots, .n_elems = 1,
+    *o = (CodeOpd){.kind = (uint8_t)kind,
+                   .n = (uint16_t)n,
+                   .first = f->code.n_code_slots,
+                   .n_elems = 1,
                    .elem_slots = (uint16_t)n};
     for (uint32_t j = 0; j < n; j++)
         f->slots[f->code.n_code_slots++] = first < 0 ? first : first + (Slot)j;
@@ -99,8 +113,13 @@ static inline CodeInsn *fix_exit(Fix *f)
 static inline void fix_start(Fix *f, uint32_t threads, uint8_t simd)
 {
     Err err = {0};
-    ExecDesc d = {.code = &f->code, .grid = {1, 1, 1}, .block = {threads, 1, 1}, .n_slots = 1,
-                  .dynamic_shared = 65536, .n_sms = 1, .simd = simd};
+    ExecDesc d = {.code = &f->code,
+                  .grid = {1, 1, 1},
+                  .block = {threads, 1, 1},
+                  .n_slots = 1,
+                  .dynamic_shared = 65536,
+                  .n_sms = 1,
+                  .simd = simd};
     if (!exec_new(&f->arena, &d, &f->exec, &err)) {
         err_print(stderr, &err);
         abort();

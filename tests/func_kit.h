@@ -1,5 +1,5 @@
-/* Executes single instructions of the asynchronous half on a CTA, without parser and lowering: operands are constants
- * or registers given by number. For tests. */
+/* Executes single instructions of the asynchronous half on a CTA, without parser and lowering:
+ * operands are constants or registers given by number. For tests. */
 #ifndef RAO_TESTS_FUNC_KIT_H
 #define RAO_TESTS_FUNC_KIT_H
 
@@ -35,7 +35,8 @@ static inline void kit_open(Kit *k, uint32_t ctas, uint32_t warps, bool mma_hw)
     memset(k, 0, sizeof *k);
     k->func = (Func){.name = "kit", .is_entry = true, .insns = &k->insn, .n_insns = 1};
     k->insn.loc.line = 7;
-    k->code_insn = (CodeInsn){.op = OP_TCGEN05_FENCE_AFTER, .guard = -1, .flags = CF_PLAIN, .opinfo = OP_NONE};
+    k->code_insn =
+        (CodeInsn){.op = OP_TCGEN05_FENCE_AFTER, .guard = -1, .flags = CF_PLAIN, .opinfo = OP_NONE};
     k->code = (Code){.module = &k->module,
                      .func = &k->func,
                      .insns = &k->code_insn,
@@ -92,7 +93,8 @@ static inline void kit_slot(Kit *k, uint32_t value)
 static inline CodeOpd *kit_opd(Kit *k, CodeOpdKind kind)
 {
     CodeOpd *o = &k->opds[k->n_opds++];
-    *o = (CodeOpd){.kind = (uint8_t)kind, .first = k->n_slots, .pred = -1, .elem_slots = 1, .n_elems = 1};
+    *o = (CodeOpd){
+        .kind = (uint8_t)kind, .first = k->n_slots, .pred = -1, .elem_slots = 1, .n_elems = 1};
     k->now.n_opd = (uint8_t)k->n_opds;
     return o;
 }

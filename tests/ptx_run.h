@@ -1,7 +1,7 @@
 /* Runs a small PTX kernel without time: text in, one buffer out. For tests of meaning.
  *
- * The kernel is the text given, in `.visible .entry k(.param .u64 out) { ... }`, with %rd1 = the buffer, %r1 = %tid.x
- * and registers %r %rd %f %p %h declared. */
+ * The kernel is the text given, in `.visible .entry k(.param .u64 out) { ... }`, with %rd1 = the
+ * buffer, %r1 = %tid.x and registers %r %rd %f %p %h declared. */
 #ifndef RAO_TESTS_PTX_RUN_H
 #define RAO_TESTS_PTX_RUN_H
 
@@ -34,7 +34,8 @@ static inline char *ptx_text(const char *globals, const char *body)
 {
     static const char head[] = ".version 9.0\n.target sm_100a\n.address_size 64\n";
     static const char entry[] =
-        ".visible .entry k(.param .u64 out)\n{\n.reg .b32 %r<100>; .reg .b64 %rd<50>; .reg .f32 %f<50>;\n"
+        ".visible .entry k(.param .u64 out)\n{\n.reg .b32 %r<100>; .reg .b64 %rd<50>; .reg .f32 "
+        "%f<50>;\n"
         ".reg .pred %p<50>; .reg .b16 %h<50>; .reg .f64 %fd<20>; .reg .b128 %q<4>;\n"
         "ld.param.u64 %rd1, [out]; cvta.to.global.u64 %rd1, %rd1; mov.u32 %r1, %tid.x;\n";
     size_t n = strlen(head) + strlen(globals) + strlen(entry) + strlen(body) + 16;
@@ -53,7 +54,8 @@ static inline bool ptx_load(PtxKernel *k, const PtxRun *r, const char *globals, 
     CodeLayout lay;
     k->mem = mem_new();
     uint32_t cluster = r->cluster ? r->cluster : 1;
-    bool ok = isa_parse(&k->arena, "test.ptx", arena_str(&k->arena, text, strlen(text)), strlen(text), &k->module, &k->err) &&
+    bool ok = isa_parse(&k->arena, "test.ptx", arena_str(&k->arena, text, strlen(text)),
+                        strlen(text), &k->module, &k->err) &&
               isa_find_entry(k->module, "k", &k->func, &k->err) &&
               exec_load_module(&k->arena, k->module, k->mem, &lay, &k->err);
     lay.clustered = cluster > 1;
@@ -64,9 +66,15 @@ static inline bool ptx_load(PtxKernel *k, const PtxRun *r, const char *globals, 
     k->out = mem_alloc(k->mem, PTX_OUT_BYTES, "out");
     memset(mem_ptr(k->mem, k->out, PTX_OUT_BYTES), r->fill, PTX_OUT_BYTES);
     memcpy(k->params, &k->out, sizeof k->out);
-    k->desc = (ExecDesc){.code = k->code, .mem = k->mem, .params = k->params,
-                         .grid = {r->grid ? r->grid : 1, 1, 1}, .block = {r->threads ? r->threads : 32, 1, 1},
-                         .cluster = {cluster, 1, 1}, .dynamic_shared = r->dynamic_shared, .n_slots = cluster, .n_sms = 1};
+    k->desc = (ExecDesc){.code = k->code,
+                         .mem = k->mem,
+                         .params = k->params,
+                         .grid = {r->grid ? r->grid : 1, 1, 1},
+                         .block = {r->threads ? r->threads : 32, 1, 1},
+                         .cluster = {cluster, 1, 1},
+                         .dynamic_shared = r->dynamic_shared,
+                         .n_slots = cluster,
+                         .n_sms = 1};
     return true;
 }
 
@@ -77,7 +85,8 @@ static inline void ptx_free(PtxKernel *k)
 }
 
 /* Runs and copies the buffer to out (PTX_OUT_BYTES). False: a fault; err says which. */
-static inline bool ptx_run(const PtxRun *r, const char *globals, const char *body, void *out, Err *err)
+static inline bool ptx_run(const PtxRun *r, const char *globals, const char *body, void *out,
+                           Err *err)
 {
     PtxKernel k;
     *err = (Err){0};

@@ -31,7 +31,8 @@ static void fails(const char *body, const char *what)
 
 START_TEST(if_else_by_lane)
 {
-    run(MINE "setp.lt.u32 %p1, %r1, 10; @%p1 bra A; mul.lo.u32 %r2, %r1, 3; bra B; A: add.u32 %r2, %r1, 100; B:" PUT("%r2") "ret;");
+    run(MINE "setp.lt.u32 %p1, %r1, 10; @%p1 bra A; mul.lo.u32 %r2, %r1, 3; bra B; A: add.u32 %r2, "
+             "%r1, 100; B:" PUT("%r2") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], i < 10 ? i + 100 : i * 3);
 }
@@ -40,9 +41,11 @@ END_TEST
 START_TEST(nested_branches)
 {
     run(MINE "mov.u32 %r2, 0; and.b32 %r3, %r1, 1; setp.eq.u32 %p1, %r3, 0; @%p1 bra EVEN;\n"
-             "add.u32 %r2, %r2, 1; setp.gt.u32 %p2, %r1, 15; @%p2 bra BIG; add.u32 %r2, %r2, 10; bra J1;\n"
+             "add.u32 %r2, %r2, 1; setp.gt.u32 %p2, %r1, 15; @%p2 bra BIG; add.u32 %r2, %r2, 10; "
+             "bra J1;\n"
              "BIG: add.u32 %r2, %r2, 20; J1: add.u32 %r2, %r2, 100; bra DONE;\n"
-             "EVEN: setp.gt.u32 %p2, %r1, 7; @!%p2 bra J2; add.u32 %r2, %r2, 1000; J2: add.u32 %r2, %r2, 2000;\n"
+             "EVEN: setp.gt.u32 %p2, %r1, 7; @!%p2 bra J2; add.u32 %r2, %r2, 1000; J2: add.u32 "
+             "%r2, %r2, 2000;\n"
              "DONE: add.u32 %r2, %r2, 5;" PUT("%r2") "ret;");
     for (uint32_t i = 0; i < 32; i++) {
         uint32_t want = i % 2 ? 1 + (i > 15 ? 20 : 10) + 100 : (i > 7 ? 1000 : 0) + 2000;
@@ -54,7 +57,8 @@ END_TEST
 START_TEST(loops_with_different_trip_counts)
 {
     run(MINE "mov.u32 %r2, 0; mov.u32 %r3, 0; L: setp.ge.u32 %p1, %r3, %r1; @%p1 bra E;\n"
-             "mov.u32 %r4, 0; I: setp.ge.u32 %p2, %r4, %r3; @%p2 bra O; add.u32 %r2, %r2, %r4; add.u32 %r4, %r4, 1; bra I;\n"
+             "mov.u32 %r4, 0; I: setp.ge.u32 %p2, %r4, %r3; @%p2 bra O; add.u32 %r2, %r2, %r4; "
+             "add.u32 %r4, %r4, 1; bra I;\n"
              "O: add.u32 %r3, %r3, 1; bra L; E:" PUT("%r2") "ret;");
     for (uint32_t i = 0; i < 32; i++) {
         uint32_t sum = 0;
@@ -68,9 +72,11 @@ END_TEST
 
 START_TEST(lanes_that_exit_are_not_waited_for)
 {
-    run(MINE "mov.u32 %r9, 7;" PUT("%r9") "and.b32 %r3, %r1, 3; setp.eq.u32 %p1, %r3, 2; @%p1 exit;\n"
-             "bar.warp.sync -1; activemask.b32 %r4; vote.sync.ballot.b32 %r5, 1, -1; xor.b32 %r6, %r4, %r5;\n"
-             "add.u32 %r6, %r6, %r4;" PUT("%r6") "ret;");
+    run(MINE
+        "mov.u32 %r9, 7;" PUT("%r9") "and.b32 %r3, %r1, 3; setp.eq.u32 %p1, %r3, 2; @%p1 exit;\n"
+                                     "bar.warp.sync -1; activemask.b32 %r4; vote.sync.ballot.b32 "
+                                     "%r5, 1, -1; xor.b32 %r6, %r4, %r5;\n"
+                                     "add.u32 %r6, %r6, %r4;" PUT("%r6") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], i % 4 == 2 ? 7 : 0xbbbbbbbb);
 }
@@ -79,8 +85,10 @@ END_TEST
 START_TEST(elect_region_runs_once)
 {
     run_with(&(PtxRun){0}, ".shared .align 4 .b8 s[4];",
-             MINE "mov.u32 %r2, 5; st.shared.u32 [s], 0; bar.warp.sync -1; elect.sync %r3|%p1, -1; @!%p1 bra S;\n"
-                  "atom.shared.add.u32 %r4, [s], 1; mov.u32 %r2, 9; S: bar.warp.sync -1; ld.shared.u32 %r5, [s];\n"
+             MINE "mov.u32 %r2, 5; st.shared.u32 [s], 0; bar.warp.sync -1; elect.sync %r3|%p1, -1; "
+                  "@!%p1 bra S;\n"
+                  "atom.shared.add.u32 %r4, [s], 1; mov.u32 %r2, 9; S: bar.warp.sync -1; "
+                  "ld.shared.u32 %r5, [s];\n"
                   "mad.lo.u32 %r2, %r5, 16, %r2; mad.lo.u32 %r2, %r3, 256, %r2;" PUT("%r2") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], 16 + (i == 0 ? 9 : 5));
@@ -90,8 +98,10 @@ END_TEST
 /* The branches end at different times; shfl must see all lanes. */
 START_TEST(a_sync_instruction_reconverges)
 {
-    run(MINE "mov.u32 %r2, %r1; setp.gt.u32 %p1, %r1, 20; @%p1 bra A; mul.lo.u32 %r2, %r2, 7; B: bra C;\n"
-             "A: add.u32 %r2, %r2, 1; add.u32 %r2, %r2, 1; C: shfl.sync.bfly.b32 %r3, %r2, 31, 31, -1;" PUT("%r3") "ret;");
+    run(MINE "mov.u32 %r2, %r1; setp.gt.u32 %p1, %r1, 20; @%p1 bra A; mul.lo.u32 %r2, %r2, 7; B: "
+             "bra C;\n"
+             "A: add.u32 %r2, %r2, 1; add.u32 %r2, %r2, 1; C: shfl.sync.bfly.b32 %r3, %r2, 31, 31, "
+             "-1;" PUT("%r3") "ret;");
     for (uint32_t i = 0; i < 32; i++) {
         uint32_t from = 31 - i;
         ck_assert_uint_eq(out[i], from > 20 ? from + 2 : from * 7);
@@ -99,10 +109,12 @@ START_TEST(a_sync_instruction_reconverges)
 }
 END_TEST
 
-/* A jump over the sync instruction, to the other side of it and back: the splits meet there all the same. */
+/* A jump over the sync instruction, to the other side of it and back: the splits meet there all the
+ * same. */
 START_TEST(splits_wait_where_they_are_needed)
 {
-    run(MINE "mov.u32 %r2, %r1; setp.lt.u32 %p1, %r1, 8; @%p1 bra FAR; NEAR: shfl.sync.idx.b32 %r3, %r2, 3, 31, -1;\n"
+    run(MINE "mov.u32 %r2, %r1; setp.lt.u32 %p1, %r1, 8; @%p1 bra FAR; NEAR: shfl.sync.idx.b32 "
+             "%r3, %r2, 3, 31, -1;\n"
              "bra OUT; FAR: add.u32 %r2, %r2, 40; bra NEAR; OUT:" PUT("%r3") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], 43);
@@ -112,9 +124,11 @@ END_TEST
 START_TEST(warp_barriers_at_different_places_match)
 {
     run_with(&(PtxRun){0}, ".shared .align 4 .b8 s[128];",
-             MINE "mov.u32 %r4, s; mad.lo.u32 %r4, %r1, 4, %r4; setp.lt.u32 %p1, %r1, 16; @%p1 bra A;\n"
-                  "st.shared.u32 [%r4], %r1; bar.warp.sync -1; ld.shared.u32 %r2, [%r4+-64]; bra B;\n"
-                  "A: mul.lo.u32 %r5, %r1, 10; st.shared.u32 [%r4], %r5; bar.warp.sync -1; ld.shared.u32 %r2, [%r4+64]; B:" PUT("%r2") "ret;");
+             MINE
+             "mov.u32 %r4, s; mad.lo.u32 %r4, %r1, 4, %r4; setp.lt.u32 %p1, %r1, 16; @%p1 bra A;\n"
+             "st.shared.u32 [%r4], %r1; bar.warp.sync -1; ld.shared.u32 %r2, [%r4+-64]; bra B;\n"
+             "A: mul.lo.u32 %r5, %r1, 10; st.shared.u32 [%r4], %r5; bar.warp.sync -1; "
+             "ld.shared.u32 %r2, [%r4+64]; B:" PUT("%r2") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], i < 16 ? i + 16 : (i - 16) * 10);
 }
@@ -122,7 +136,8 @@ END_TEST
 
 START_TEST(a_sync_that_cannot_be_reached_is_a_fault)
 {
-    fails("setp.lt.u32 %p1, %r1, 4; @%p1 bra A; shfl.sync.idx.b32 %r3, %r1, 0, 31, -1; st.global.u32 [%rd1], %r3; ret;\n"
+    fails("setp.lt.u32 %p1, %r1, 4; @%p1 bra A; shfl.sync.idx.b32 %r3, %r1, 0, 31, -1; "
+          "st.global.u32 [%rd1], %r3; ret;\n"
           "A: vote.sync.ballot.b32 %r4, 1, -1; st.global.u32 [%rd1], %r4; ret;",
           "diverged");
 }
@@ -131,23 +146,33 @@ END_TEST
 /* Lane 0 stands first in the code and spins until another lane, later in the code, has stored. */
 START_TEST(polling_lanes_do_not_starve_the_others)
 {
-    run_with(&(PtxRun){0}, ".shared .align 4 .b8 flag[4];",
-             MINE "setp.ne.u32 %p3, %r1, 0; @!%p3 st.shared.u32 [flag], 0; bar.warp.sync -1; @%p3 bra W; mov.u32 %r5, 0;\n"
-                  "SPIN: ld.volatile.shared.u32 %r4, [flag]; setp.eq.u32 %p1, %r4, 0; @%p1 bra SPIN; bra J;\n"
-                  "W: mov.u32 %r4, 1; setp.ne.u32 %p2, %r1, 31; @%p2 bra J; st.volatile.shared.u32 [flag], 77; J:" PUT("%r4") "ret;");
+    run_with(
+        &(PtxRun){0}, ".shared .align 4 .b8 flag[4];",
+        MINE
+        "setp.ne.u32 %p3, %r1, 0; @!%p3 st.shared.u32 [flag], 0; bar.warp.sync -1; @%p3 bra W; "
+        "mov.u32 %r5, 0;\n"
+        "SPIN: ld.volatile.shared.u32 %r4, [flag]; setp.eq.u32 %p1, %r4, 0; @%p1 bra SPIN; bra J;\n"
+        "W: mov.u32 %r4, 1; setp.ne.u32 %p2, %r1, 31; @%p2 bra J; st.volatile.shared.u32 [flag], "
+        "77; J:" PUT("%r4") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], i == 0 ? 77 : 1);
 }
 END_TEST
 
-/* The same with an mbarrier: the wait parks the warp, and the driver must let the other lanes run (yield). */
+/* The same with an mbarrier: the wait parks the warp, and the driver must let the other lanes run
+ * (yield). */
 START_TEST(a_lane_waits_for_an_arrival_of_its_own_warp)
 {
-    run_with(&(PtxRun){0}, ".shared .align 8 .b8 bar[8];",
-             MINE "setp.ne.u32 %p3, %r1, 0; @%p3 bra I; mbarrier.init.shared::cta.b64 [bar], 1; I: bar.warp.sync -1; mov.u32 %r4, 3;\n"
-                  "setp.ge.u32 %p2, %r1, 4; @%p2 bra W; mov.u32 %r4, 8; L: mbarrier.try_wait.parity.shared::cta.b64 %p1, [bar], 0;\n"
-                  "@%p1 bra D; bra L; D: bra J;\n"
-                  "W: setp.ne.u32 %p4, %r1, 9; @%p4 bra J; mbarrier.arrive.shared::cta.b64 _, [bar]; J:" PUT("%r4") "ret;");
+    run_with(
+        &(PtxRun){0}, ".shared .align 8 .b8 bar[8];",
+        MINE
+        "setp.ne.u32 %p3, %r1, 0; @%p3 bra I; mbarrier.init.shared::cta.b64 [bar], 1; I: "
+        "bar.warp.sync -1; mov.u32 %r4, 3;\n"
+        "setp.ge.u32 %p2, %r1, 4; @%p2 bra W; mov.u32 %r4, 8; L: "
+        "mbarrier.try_wait.parity.shared::cta.b64 %p1, [bar], 0;\n"
+        "@%p1 bra D; bra L; D: bra J;\n"
+        "W: setp.ne.u32 %p4, %r1, 9; @%p4 bra J; mbarrier.arrive.shared::cta.b64 _, [bar]; J:" PUT(
+            "%r4") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], i < 4 ? 8 : 3);
 }
@@ -155,8 +180,11 @@ END_TEST
 
 START_TEST(the_last_warp_may_be_partial)
 {
-    run_with(&(PtxRun){.threads = 45, .fill = 0x11}, "",
-             MINE "vote.sync.ballot.b32 %r2, 1, -1; setp.lt.u32 %p1, %r1, 36; @%p1 add.u32 %r2, %r2, 1;" PUT("%r2") "ret;");
+    run_with(
+        &(PtxRun){.threads = 45, .fill = 0x11}, "",
+        MINE
+        "vote.sync.ballot.b32 %r2, 1, -1; setp.lt.u32 %p1, %r1, 36; @%p1 add.u32 %r2, %r2, 1;" PUT(
+            "%r2") "ret;");
     for (uint32_t i = 0; i < 64; i++) {
         uint32_t lanes = i < 32 ? 0xffffffff : (1u << 13) - 1;
         ck_assert_uint_eq(out[i], i >= 45 ? 0x11111111 : i < 36 ? lanes + 1 : lanes);
@@ -166,8 +194,10 @@ END_TEST
 
 START_TEST(jump_tables_by_lane)
 {
-    run(MINE "and.b32 %r2, %r1, 3; T: .branchtargets A, B, C, D; brx.idx %r2, T; A: mov.u32 %r3, 10; bra E; B: mov.u32 %r3, 20; bra E;\n"
-             "C: mov.u32 %r3, 30; bra E; D: mov.u32 %r3, 40; E: shfl.sync.idx.b32 %r4, %r3, %r1, 31, -1;" PUT("%r4") "ret;");
+    run(MINE "and.b32 %r2, %r1, 3; T: .branchtargets A, B, C, D; brx.idx %r2, T; A: mov.u32 %r3, "
+             "10; bra E; B: mov.u32 %r3, 20; bra E;\n"
+             "C: mov.u32 %r3, 30; bra E; D: mov.u32 %r3, 40; E: shfl.sync.idx.b32 %r4, %r3, %r1, "
+             "31, -1;" PUT("%r4") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], 10 * (i % 4 + 1));
 }
@@ -179,14 +209,17 @@ START_TEST(trap_and_calls_without_a_body_are_faults)
 }
 END_TEST
 
-/* The protocol of front.h on straight code: plain ranges and dynamic ops together are all ops in order, once. */
+/* The protocol of front.h on straight code: plain ranges and dynamic ops together are all ops in
+ * order, once. */
 START_TEST(ops_are_reported_once_and_in_order)
 {
     PtxKernel k;
-    bool ok = ptx_load(&k, &(PtxRun){0}, ".shared .align 4 .b8 s[256];",
-                       MINE "mov.u32 %r2, s; mad.lo.u32 %r2, %r1, 4, %r2; add.u32 %r3, %r1, 5; st.shared.u32 [%r2], %r3;\n"
-                            "setp.gt.u32 %p1, %r1, 99; @%p1 add.u32 %r3, %r3, 1; mul.lo.u32 %r4, %r3, %r3;\n"
-                            "ld.shared.u32 %r5, [%r2]; add.u32 %r5, %r5, %r4;" PUT("%r5") "ret;");
+    bool ok = ptx_load(
+        &k, &(PtxRun){0}, ".shared .align 4 .b8 s[256];",
+        MINE "mov.u32 %r2, s; mad.lo.u32 %r2, %r1, 4, %r2; add.u32 %r3, %r1, 5; st.shared.u32 "
+             "[%r2], %r3;\n"
+             "setp.gt.u32 %p1, %r1, 99; @%p1 add.u32 %r3, %r3, 1; mul.lo.u32 %r4, %r3, %r3;\n"
+             "ld.shared.u32 %r5, [%r2]; add.u32 %r5, %r5, %r4;" PUT("%r5") "ret;");
     ck_assert_msg(ok, "%s", k.err.msg);
     Exec *x;
     ck_assert(exec_new(&k.arena, &k.desc, &x, &k.err));

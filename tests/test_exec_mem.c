@@ -1,5 +1,5 @@
-/* Loads, stores, atomics in every state space; the counts of bank passes and sectors against naive second methods; the
- * texts of faults. */
+/* Loads, stores, atomics in every state space; the counts of bank passes and sectors against naive
+ * second methods; the texts of faults. */
 #include <check.h>
 
 #include "sim/func/lanes.h"
@@ -140,15 +140,22 @@ END_TEST
 START_TEST(every_width_and_sign_in_shared_memory)
 {
     run(".shared .align 16 .b8 s[512];",
-        MINE "mov.u32 %r2, s; mad.lo.u32 %r2, %r1, 16, %r2; mov.u32 %r3, 0x80c0e0f0; mov.u32 %r4, 0x12345678;\n"
-             "st.shared.v4.u32 [%r2], {%r3, %r4, %r1, %r3}; ld.shared.s8 %r5, [%r2+1]; ld.shared.u8 %r6, [%r2+1];\n"
-             "ld.shared.s16 %r7, [%r2+2]; ld.shared.u16 %r8, [%r2+2]; ld.shared.u64 %rd3, [%r2]; ld.shared.v2.u16 {%h1, %h2}, [%r2+4];\n"
-             "ld.shared.s32 %rd4, [%r2+12]; ld.shared.v2.f32 {%f1, %f2}, [%r2+8]; shr.u64 %rd5, %rd3, 32; cvt.u32.u64 %r9, %rd5;\n"
-             "add.u32 %r10, %r5, %r6; add.u32 %r10, %r10, %r7; add.u32 %r10, %r10, %r8; add.u32 %r10, %r10, %r9; mov.b32 %r11, {%h2, %h1};\n"
-             "add.u32 %r10, %r10, %r11; shr.u64 %rd4, %rd4, 40; cvt.u32.u64 %r12, %rd4; add.u32 %r10, %r10, %r12; mov.b32 %r13, %f1;\n"
+        MINE "mov.u32 %r2, s; mad.lo.u32 %r2, %r1, 16, %r2; mov.u32 %r3, 0x80c0e0f0; mov.u32 %r4, "
+             "0x12345678;\n"
+             "st.shared.v4.u32 [%r2], {%r3, %r4, %r1, %r3}; ld.shared.s8 %r5, [%r2+1]; "
+             "ld.shared.u8 %r6, [%r2+1];\n"
+             "ld.shared.s16 %r7, [%r2+2]; ld.shared.u16 %r8, [%r2+2]; ld.shared.u64 %rd3, [%r2]; "
+             "ld.shared.v2.u16 {%h1, %h2}, [%r2+4];\n"
+             "ld.shared.s32 %rd4, [%r2+12]; ld.shared.v2.f32 {%f1, %f2}, [%r2+8]; shr.u64 %rd5, "
+             "%rd3, 32; cvt.u32.u64 %r9, %rd5;\n"
+             "add.u32 %r10, %r5, %r6; add.u32 %r10, %r10, %r7; add.u32 %r10, %r10, %r8; add.u32 "
+             "%r10, %r10, %r9; mov.b32 %r11, {%h2, %h1};\n"
+             "add.u32 %r10, %r10, %r11; shr.u64 %rd4, %rd4, 40; cvt.u32.u64 %r12, %rd4; add.u32 "
+             "%r10, %r10, %r12; mov.b32 %r13, %f1;\n"
              "add.u32 %r10, %r10, %r13;" PUT("%r10") "ret;");
     for (uint32_t i = 0; i < 32; i++) {
-        uint32_t want = 0xffffffe0u + 0xe0 + 0xffff80c0u + 0x80c0 + 0x12345678 + 0x56781234 + 0xffffff + i;
+        uint32_t want =
+            0xffffffe0u + 0xe0 + 0xffff80c0u + 0x80c0 + 0x12345678 + 0x56781234 + 0xffffff + i;
         ck_assert_uint_eq(out[i], want);
     }
 }
@@ -158,10 +165,14 @@ START_TEST(generic_addresses_reach_every_space)
 {
     run(".global .align 8 .u32 g[2] = {11, 22}; .const .align 4 .u32 c[2] = {33, 44};",
         ".shared .align 8 .b8 s[256]; .local .align 8 .b8 l[16];\n" MINE
-        "mov.u64 %rd3, s; cvta.shared.u64 %rd3, %rd3; mul.wide.u32 %rd4, %r1, 8; add.s64 %rd3, %rd3, %rd4; st.u32 [%rd3], %r1;\n"
-        "mov.u32 %r9, 5; st.local.u32 [l+4], %r9; mov.u64 %rd5, l; cvta.local.u64 %rd5, %rd5; st.u32 [%rd5+8], %r1; ld.u32 %r2, [%rd5+4];\n"
-        "ld.local.u32 %r3, [l+8]; ld.u32 %r4, [%rd3]; mov.u64 %rd6, g; cvta.global.u64 %rd6, %rd6; ld.u32 %r5, [%rd6+4]; ld.global.u32 %r6, [g];\n"
-        "ld.const.u32 %r7, [c+4]; mul.lo.u32 %r8, %r2, 1000; add.u32 %r8, %r8, %r3; add.u32 %r8, %r8, %r4; add.u32 %r8, %r8, %r5;\n"
+        "mov.u64 %rd3, s; cvta.shared.u64 %rd3, %rd3; mul.wide.u32 %rd4, %r1, 8; add.s64 %rd3, "
+        "%rd3, %rd4; st.u32 [%rd3], %r1;\n"
+        "mov.u32 %r9, 5; st.local.u32 [l+4], %r9; mov.u64 %rd5, l; cvta.local.u64 %rd5, %rd5; "
+        "st.u32 [%rd5+8], %r1; ld.u32 %r2, [%rd5+4];\n"
+        "ld.local.u32 %r3, [l+8]; ld.u32 %r4, [%rd3]; mov.u64 %rd6, g; cvta.global.u64 %rd6, %rd6; "
+        "ld.u32 %r5, [%rd6+4]; ld.global.u32 %r6, [g];\n"
+        "ld.const.u32 %r7, [c+4]; mul.lo.u32 %r8, %r2, 1000; add.u32 %r8, %r8, %r3; add.u32 %r8, "
+        "%r8, %r4; add.u32 %r8, %r8, %r5;\n"
         "add.u32 %r8, %r8, %r6; mad.lo.u32 %r8, %r7, 100000, %r8;" PUT("%r8") "ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], 5 * 1000 + 2 * i + 22 + 11 + 44 * 100000);
@@ -170,9 +181,12 @@ END_TEST
 
 START_TEST(wide_global_vectors)
 {
-    run("", "mul.wide.u32 %rd2, %r1, 32; add.s64 %rd2, %rd1, %rd2; add.u32 %r2, %r1, 1; add.u32 %r3, %r1, 2;\n"
-            "st.global.v8.b32 [%rd2], {%r1, %r2, %r3, %r1, %r2, %r3, %r1, %r2}; ld.global.v4.u32 {%r4, %r5, %r6, %r7}, [%rd2+16];\n"
-            "add.u32 %r4, %r4, %r7; st.global.u32 [%rd2+4096], %r4; ld.global.v2.u64 {%rd3, %rd4}, [%rd2]; st.global.v2.u64 [%rd2+8192], {%rd4, %rd3}; ret;");
+    run("", "mul.wide.u32 %rd2, %r1, 32; add.s64 %rd2, %rd1, %rd2; add.u32 %r2, %r1, 1; add.u32 "
+            "%r3, %r1, 2;\n"
+            "st.global.v8.b32 [%rd2], {%r1, %r2, %r3, %r1, %r2, %r3, %r1, %r2}; ld.global.v4.u32 "
+            "{%r4, %r5, %r6, %r7}, [%rd2+16];\n"
+            "add.u32 %r4, %r4, %r7; st.global.u32 [%rd2+4096], %r4; ld.global.v2.u64 {%rd3, %rd4}, "
+            "[%rd2]; st.global.v2.u64 [%rd2+8192], {%rd4, %rd3}; ret;");
     for (uint32_t i = 0; i < 32; i++) {
         ck_assert_uint_eq(out[8 * i + 5], i + 2);
         ck_assert_uint_eq(out[8 * i + 1024], 2 * i + 2);
@@ -187,7 +201,8 @@ END_TEST
 START_TEST(narrow_stores)
 {
     run_with(&(PtxRun){.fill = 0x55}, "",
-             MINE "cvt.u16.u32 %h1, %r1; st.global.u16 [%rd2+2], %h1; mov.u32 %r2, 0x1ff; st.global.u8 [%rd2], %r2; ret;");
+             MINE "cvt.u16.u32 %h1, %r1; st.global.u16 [%rd2+2], %h1; mov.u32 %r2, 0x1ff; "
+                  "st.global.u8 [%rd2], %r2; ret;");
     for (uint32_t i = 0; i < 32; i++)
         ck_assert_uint_eq(out[i], i << 16 | 0x55ff);
 }
@@ -205,24 +220,32 @@ END_TEST
 START_TEST(shared_atomics_return_the_old_value)
 {
     run(".shared .align 8 .b8 s[64];",
-        MINE "st.shared.u32 [s], 100; st.shared.u32 [s+4], 0; st.shared.u32 [s+8], 0xffffffff; st.shared.u32 [s+12], 3; bar.warp.sync -1;\n"
-             "atom.shared.add.u32 %r2, [s], 2; red.shared.max.s32 [s+4], %r1; red.shared.min.u32 [s+8], %r1; atom.shared.inc.u32 %r3, [s+12], 9;\n"
-             "bar.warp.sync -1; ld.shared.u32 %r4, [s]; ld.shared.u32 %r5, [s+4]; ld.shared.u32 %r6, [s+8]; ld.shared.u32 %r7, [s+12];\n"
-             "mad.lo.u32 %r2, %r3, 1000, %r2; mad.lo.u32 %r2, %r5, 100000, %r2; add.u32 %r2, %r2, %r6; add.u32 %r2, %r2, %r4; mad.lo.u32 %r2, %r7, 10000000, %r2;" PUT("%r2") "ret;");
+        MINE "st.shared.u32 [s], 100; st.shared.u32 [s+4], 0; st.shared.u32 [s+8], 0xffffffff; "
+             "st.shared.u32 [s+12], 3; bar.warp.sync -1;\n"
+             "atom.shared.add.u32 %r2, [s], 2; red.shared.max.s32 [s+4], %r1; red.shared.min.u32 "
+             "[s+8], %r1; atom.shared.inc.u32 %r3, [s+12], 9;\n"
+             "bar.warp.sync -1; ld.shared.u32 %r4, [s]; ld.shared.u32 %r5, [s+4]; ld.shared.u32 "
+             "%r6, [s+8]; ld.shared.u32 %r7, [s+12];\n"
+             "mad.lo.u32 %r2, %r3, 1000, %r2; mad.lo.u32 %r2, %r5, 100000, %r2; add.u32 %r2, %r2, "
+             "%r6; add.u32 %r2, %r2, %r4; mad.lo.u32 %r2, %r7, 10000000, %r2;" PUT("%r2") "ret;");
     uint32_t counter = 3;
     for (uint32_t i = 0; i < 32; i++, counter = counter >= 9 ? 0 : counter + 1)
         out[100 + i] = counter;
     for (uint32_t i = 0; i < 32; i++)
-        ck_assert_uint_eq(out[i], 100 + 2 * i + 1000 * out[100 + i] + 100000 * 31 + 0 + 164 + 10000000 * counter);
+        ck_assert_uint_eq(out[i], 100 + 2 * i + 1000 * out[100 + i] + 100000 * 31 + 0 + 164 +
+                                      10000000 * counter);
 }
 END_TEST
 
 START_TEST(global_atomics_by_many_ctas)
 {
     run_with(&(PtxRun){.grid = 20, .threads = 64}, "",
-             "mov.u32 %r2, 1; red.global.add.u32 [%rd1], %r2; mov.f32 %f1, 0f3F000000; red.global.add.f32 [%rd1+4], %f1;\n"
-             "atom.global.or.b32 %r3, [%rd1+8], %r1; mov.u64 %rd3, 3; atom.global.add.u64 %rd4, [%rd1+16], %rd3;\n"
-             "L: ld.volatile.global.u32 %r5, [%rd1+24]; add.u32 %r6, %r5, 2; atom.global.cas.b32 %r7, [%rd1+24], %r5, %r6; setp.ne.u32 %p1, %r7, %r5; @%p1 bra L; ret;");
+             "mov.u32 %r2, 1; red.global.add.u32 [%rd1], %r2; mov.f32 %f1, 0f3F000000; "
+             "red.global.add.f32 [%rd1+4], %f1;\n"
+             "atom.global.or.b32 %r3, [%rd1+8], %r1; mov.u64 %rd3, 3; atom.global.add.u64 %rd4, "
+             "[%rd1+16], %rd3;\n"
+             "L: ld.volatile.global.u32 %r5, [%rd1+24]; add.u32 %r6, %r5, 2; atom.global.cas.b32 "
+             "%r7, [%rd1+24], %r5, %r6; setp.ne.u32 %p1, %r7, %r5; @%p1 bra L; ret;");
     float f;
     memcpy(&f, &out[1], 4);
     ck_assert_uint_eq(out[0], 1280);
@@ -235,7 +258,8 @@ END_TEST
 
 START_TEST(vector_and_half_reductions)
 {
-    run("", "mov.f32 %f1, 0f3F800000; mov.f32 %f2, 0f40000000; red.global.add.v2.f32 [%rd1], {%f1, %f2};\n"
+    run("", "mov.f32 %f1, 0f3F800000; mov.f32 %f2, 0f40000000; red.global.add.v2.f32 [%rd1], {%f1, "
+            "%f2};\n"
             "mov.u32 %r2, 0x3c003f80; red.global.add.noftz.bf16x2 [%rd1+8], %r2; ret;");
     float f[2];
     memcpy(f, out, 8);
@@ -250,9 +274,12 @@ START_TEST(shared_memory_of_another_cta)
 {
     run_with(&(PtxRun){.grid = 2, .cluster = 2}, "",
              ".shared .align 8 .b8 s[128];\n"
-             "mov.u32 %r10, %cluster_ctarank; mov.u32 %r11, %ctaid.x; mov.u32 %r2, s; mad.lo.u32 %r3, %r1, 4, %r2; mad.lo.u32 %r4, %r10, 1000, %r1; st.shared.u32 [%r3], %r4;\n"
-             "barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; xor.b32 %r5, %r10, 1; mapa.shared::cluster.u32 %r6, %r3, %r5; ld.shared::cluster.u32 %r7, [%r6];\n"
-             "barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; mad.lo.u32 %r8, %r11, 32, %r1; mul.wide.u32 %rd2, %r8, 4; add.s64 %rd2, %rd1, %rd2;" PUT("%r7") "ret;");
+             "mov.u32 %r10, %cluster_ctarank; mov.u32 %r11, %ctaid.x; mov.u32 %r2, s; mad.lo.u32 "
+             "%r3, %r1, 4, %r2; mad.lo.u32 %r4, %r10, 1000, %r1; st.shared.u32 [%r3], %r4;\n"
+             "barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; xor.b32 %r5, %r10, 1; "
+             "mapa.shared::cluster.u32 %r6, %r3, %r5; ld.shared::cluster.u32 %r7, [%r6];\n"
+             "barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; mad.lo.u32 %r8, %r11, "
+             "32, %r1; mul.wide.u32 %rd2, %r8, 4; add.s64 %rd2, %rd1, %rd2;" PUT("%r7") "ret;");
     for (uint32_t i = 0; i < 64; i++)
         ck_assert_uint_eq(out[i], (i < 32 ? 1000 : 0) + i % 32);
 }
@@ -262,24 +289,40 @@ END_TEST
 
 START_TEST(faults_say_where)
 {
-    fails("", "mul.wide.u32 %rd2, %r1, 4096; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2], %r1; ret;", "ends 0 bytes before");
-    fails("", "mul.wide.u32 %rd2, %r1, 4096; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2], %r1; ret;", "lane 16");
+    fails("",
+          "mul.wide.u32 %rd2, %r1, 4096; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2], %r1; ret;",
+          "ends 0 bytes before");
+    fails("",
+          "mul.wide.u32 %rd2, %r1, 4096; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2], %r1; ret;",
+          "lane 16");
     fails("", "st.global.u32 [%rd1+-4], %r1; ret;", "in no allocation");
     fails("", "mov.u64 %rd2, 16; st.global.u32 [%rd2], %r1; ret;", "no global address");
     fails("", "st.global.u32 [%rd1+2], %r1; ret;", "not aligned to 4");
     fails("", "st.global.v4.u32 [%rd1+8], {%r1, %r1, %r1, %r1}; ret;", "not aligned to 16");
-    fails(".shared .align 4 .b8 s[64];", "mov.u32 %r2, s; mad.lo.u32 %r2, %r1, 4, %r2; st.shared.u32 [%r2], %r1; ret;", "lane 16");
-    fails(".shared .align 4 .b8 s[64];", "mov.u32 %r2, s; st.shared.u32 [%r2+1], %r1; ret;", "not aligned");
-    fails("", "mov.u32 %r2, 0; ld.shared.u32 %r3, [%r2]; st.global.u32 [%rd1], %r3; ret;", "shared address 0x0");
-    fails(".shared .align 4 .b8 s[64];", "mov.u32 %r2, 0x1000400; ld.shared::cluster.u32 %r3, [%r2]; st.global.u32 [%rd1], %r3; ret;", "rank 1");
-    fails("", ".local .align 4 .b8 l[8]; mov.u64 %rd3, l; st.local.u32 [%rd3+16], %r1; ld.local.u32 %r2, [%rd3]; st.global.u32 [%rd1], %r2; ret;", "local memory");
+    fails(".shared .align 4 .b8 s[64];",
+          "mov.u32 %r2, s; mad.lo.u32 %r2, %r1, 4, %r2; st.shared.u32 [%r2], %r1; ret;", "lane 16");
+    fails(".shared .align 4 .b8 s[64];", "mov.u32 %r2, s; st.shared.u32 [%r2+1], %r1; ret;",
+          "not aligned");
+    fails("", "mov.u32 %r2, 0; ld.shared.u32 %r3, [%r2]; st.global.u32 [%rd1], %r3; ret;",
+          "shared address 0x0");
+    fails(".shared .align 4 .b8 s[64];",
+          "mov.u32 %r2, 0x1000400; ld.shared::cluster.u32 %r3, [%r2]; st.global.u32 [%rd1], %r3; "
+          "ret;",
+          "rank 1");
+    fails("",
+          ".local .align 4 .b8 l[8]; mov.u64 %rd3, l; st.local.u32 [%rd3+16], %r1; ld.local.u32 "
+          "%r2, [%rd3]; st.global.u32 [%rd1], %r2; ret;",
+          "local memory");
 }
 END_TEST
 
 START_TEST(a_fault_changes_nothing)
 {
     Err err;
-    ck_assert(!ptx_run(&(PtxRun){.fill = 7}, "", "mul.wide.u32 %rd2, %r1, 4096; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2], %r1; ret;", out, &err));
+    ck_assert(!ptx_run(
+        &(PtxRun){.fill = 7}, "",
+        "mul.wide.u32 %rd2, %r1, 4096; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2], %r1; ret;",
+        out, &err));
     ck_assert_uint_eq(out[0], 0x07070707);
 }
 END_TEST
@@ -304,7 +347,8 @@ START_TEST(allocations_are_apart_and_poisoned)
     ck_assert_uint_eq(mem_alloc(m, UINT64_C(1) << 50, "huge"), 0);
     char text[200];
     mem_describe(m, a + 110, text, sizeof text);
-    ck_assert_msg(strstr(text, "'a' (100 bytes") && strstr(text, "ends 10 bytes before"), "%s", text);
+    ck_assert_msg(strstr(text, "'a' (100 bytes") && strstr(text, "ends 10 bytes before"), "%s",
+                  text);
     mem_free(m);
 }
 END_TEST

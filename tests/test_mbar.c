@@ -1,5 +1,5 @@
-/* The mbarrier state machine against a naive model that keeps plain counters, written from the rules in
- * research/ptx.md 3.8 and not from mbar.c. */
+/* The mbarrier state machine against a naive model that keeps plain counters, written from the
+ * rules in research/ptx.md 3.8 and not from mbar.c. */
 #include <check.h>
 #include <stdlib.h>
 
@@ -40,7 +40,8 @@ START_TEST(one_arrival_short_is_refused_and_the_exact_one_completes)
     uint64_t w;
     ck_assert_int_eq(mbar_init(&w, count), MBAR_OK);
     ck_assert(!mbar_phase_done(w, 0));
-    ck_assert(mbar_phase_done(w, 1)); /* a producer's first wait, parity 1 on a fresh barrier, passes */
+    ck_assert(
+        mbar_phase_done(w, 1)); /* a producer's first wait, parity 1 on a fresh barrier, passes */
     for (uint32_t round = 0; round < 3; round++) {
         if (count > 1)
             ck_assert_int_eq(mbar_arrive(&w, count - 1, 0), MBAR_OK);
@@ -144,7 +145,8 @@ END_TEST
 
 START_TEST(what_is_no_mbarrier_is_refused)
 {
-    static const uint64_t words[] = {0, UINT64_MAX, 0x3f8000003f800000u /* two floats 1.0 */, 0x7fc000007fc00000u};
+    static const uint64_t words[] = {0, UINT64_MAX, 0x3f8000003f800000u /* two floats 1.0 */,
+                                     0x7fc000007fc00000u};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         uint64_t w = words[i];
         ck_assert(!mbar_is_init(w));
@@ -169,7 +171,8 @@ static uint32_t draw(uint64_t *seed, uint32_t limit)
     return (uint32_t)(*seed >> 33) % limit;
 }
 
-/* Any sequence of legal and illegal operations: same state as the counters, results as the rules say. */
+/* Any sequence of legal and illegal operations: same state as the counters, results as the rules
+ * say. */
 static void random_step(uint64_t *w, Naive *n, uint64_t *seed)
 {
     uint32_t op = draw(seed, 5), c = 1 + draw(seed, 4), b = draw(seed, 3) * 64;

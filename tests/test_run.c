@@ -1,5 +1,5 @@
-/* Small PTX programs on the runner without time: what is waited for is right, what is not reads poison, what can never
- * come is reported as a deadlock by name. */
+/* Small PTX programs on the runner without time: what is waited for is right, what is not reads
+ * poison, what can never come is reported as a deadlock by name. */
 #include <check.h>
 #include <stdlib.h>
 
@@ -15,7 +15,8 @@ static void expect_run(const PtxRun *r, const char *globals, const char *body)
     ck_assert_msg(ptx_run(r, globals, body, out, &err), "line %u: %s", err.loc.line, err.msg);
 }
 
-static void expect_error(const PtxRun *r, const char *globals, const char *body, ErrKind kind, const char *says)
+static void expect_error(const PtxRun *r, const char *globals, const char *body, ErrKind kind,
+                         const char *says)
 {
     ck_assert(!ptx_run(r, globals, body, out, &err));
     ck_assert_int_eq(err.kind, kind);
@@ -23,21 +24,23 @@ static void expect_error(const PtxRun *r, const char *globals, const char *body,
 }
 
 #define SHARED ".shared .align 128 .b8 buf[1024]; .shared .align 8 .b64 bar;\n"
-/* Lane 0 makes a barrier for one arrival and loads 256 bytes of the buffer at out + 1024; r20 = bar, r21 = buf. */
-#define LOAD(expect)                                                                                                   \
-    "mov.u32 %r20, bar; mov.u32 %r21, buf; setp.ne.u32 %p1, %r1, 0;\n"                                                 \
-    "@%p1 bra START;\n"                                                                                                \
-    "mbarrier.init.shared.b64 [%r20], 1;\n"                                                                            \
-    "mbarrier.arrive.expect_tx.shared.b64 %rd9, [%r20], " expect ";\n"                                                 \
-    "add.u64 %rd2, %rd1, 1024;\n"                                                                                      \
-    "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r21], [%rd2], 256, [%r20];\n"                 \
+/* Lane 0 makes a barrier for one arrival and loads 256 bytes of the buffer at out + 1024; r20 =
+ * bar, r21 = buf. */
+#define LOAD(expect)                                                                               \
+    "mov.u32 %r20, bar; mov.u32 %r21, buf; setp.ne.u32 %p1, %r1, 0;\n"                             \
+    "@%p1 bra START;\n"                                                                            \
+    "mbarrier.init.shared.b64 [%r20], 1;\n"                                                        \
+    "mbarrier.arrive.expect_tx.shared.b64 %rd9, [%r20], " expect ";\n"                             \
+    "add.u64 %rd2, %rd1, 1024;\n"                                                                  \
+    "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r21], [%rd2], 256, "      \
+    "[%r20];\n"                                                                                    \
     "START: bar.sync 0;\n"
-#define WAIT                                                                                                           \
-    "{ .reg .pred P1; LAB_WAIT: mbarrier.try_wait.parity.shared::cta.b64 P1, [%r20], 0;\n"                             \
+#define WAIT                                                                                       \
+    "{ .reg .pred P1; LAB_WAIT: mbarrier.try_wait.parity.shared::cta.b64 P1, [%r20], 0;\n"         \
     "@P1 bra DONE; bra LAB_WAIT; DONE: }\n"
-#define COPY_OUT                                                                                                       \
-    "shl.b32 %r3, %r1, 2; add.u32 %r4, %r21, %r3; ld.shared.u32 %r5, [%r4];\n"                                         \
-    "cvt.u64.u32 %rd3, %r3; add.u64 %rd3, %rd1, %rd3; st.global.u32 [%rd3], %r5;\n"                                    \
+#define COPY_OUT                                                                                   \
+    "shl.b32 %r3, %r1, 2; add.u32 %r4, %r21, %r3; ld.shared.u32 %r5, [%r4];\n"                     \
+    "cvt.u64.u32 %rd3, %r3; add.u64 %rd3, %rd1, %rd3; st.global.u32 [%rd3], %r5;\n"                \
     "ret;\n"
 
 START_TEST(a_load_that_is_waited_for)
@@ -87,7 +90,8 @@ START_TEST(an_arrival_too_few_is_a_deadlock)
     expect_error(&r, SHARED,
                  "mov.u32 %r20, bar; setp.ne.u32 %p1, %r1, 0;\n"
                  "@!%p1 mbarrier.init.shared.b64 [%r20], 3; bar.warp.sync -1;\n"
-                 "setp.lt.u32 %p2, %r1, 2; @%p2 mbarrier.arrive.shared.b64 _, [%r20]; bar.warp.sync -1;\n" WAIT "ret;\n",
+                 "setp.lt.u32 %p2, %r1, 2; @%p2 mbarrier.arrive.shared.b64 _, [%r20]; "
+                 "bar.warp.sync -1;\n" WAIT "ret;\n",
                  ERR_DEADLOCK, "2 of 3 arrivals");
 }
 END_TEST
@@ -139,11 +143,13 @@ START_TEST(lanes_of_one_warp_may_wait_for_each_other)
 END_TEST
 
 /* A bulk store of 512 bytes of threes; the source then becomes fours. */
-#define STORE(wait)                                                                                                    \
-    "mov.u32 %r21, buf; shl.b32 %r3, %r1, 4; add.u32 %r4, %r21, %r3; mov.u32 %r5, 3; mov.u32 %r6, 4;\n"                \
-    "st.shared.v4.u32 [%r4], {%r5,%r5,%r5,%r5}; fence.proxy.async.shared::cta; bar.sync 0;\n"                          \
-    "setp.ne.u32 %p1, %r1, 0; @%p1 bra NEXT;\n"                                                                        \
-    "cp.async.bulk.global.shared::cta.bulk_group [%rd1], [%r21], 512; cp.async.bulk.commit_group;\n" wait              \
+#define STORE(wait)                                                                                \
+    "mov.u32 %r21, buf; shl.b32 %r3, %r1, 4; add.u32 %r4, %r21, %r3; mov.u32 %r5, 3; mov.u32 "     \
+    "%r6, 4;\n"                                                                                    \
+    "st.shared.v4.u32 [%r4], {%r5,%r5,%r5,%r5}; fence.proxy.async.shared::cta; bar.sync 0;\n"      \
+    "setp.ne.u32 %p1, %r1, 0; @%p1 bra NEXT;\n"                                                    \
+    "cp.async.bulk.global.shared::cta.bulk_group [%rd1], [%r21], 512; "                            \
+    "cp.async.bulk.commit_group;\n" wait                                                           \
     "NEXT: bar.sync 0; st.shared.v4.u32 [%r4], {%r6,%r6,%r6,%r6}; ret;\n"
 
 START_TEST(a_store_reads_its_source_late)
@@ -163,9 +169,11 @@ START_TEST(groups_are_waited_for_by_number)
     static const char body[] =
         "mov.u32 %r21, buf; setp.ne.u32 %p1, %r1, 0; @%p1 ret;\n"
         "st.shared.u32 [%r21], 1; st.shared.u32 [%r21+16], 2; st.shared.u32 [%r21+32], 3;\n"
-        "cp.async.bulk.global.shared::cta.bulk_group [%rd1], [%r21], 16; cp.async.bulk.commit_group;\n"
+        "cp.async.bulk.global.shared::cta.bulk_group [%rd1], [%r21], 16; "
+        "cp.async.bulk.commit_group;\n"
         "add.u64 %rd2, %rd1, 16; add.u32 %r22, %r21, 16;\n"
-        "cp.async.bulk.global.shared::cta.bulk_group [%rd2], [%r22], 16; cp.async.bulk.commit_group;\n"
+        "cp.async.bulk.global.shared::cta.bulk_group [%rd2], [%r22], 16; "
+        "cp.async.bulk.commit_group;\n"
         "cp.async.bulk.wait_group 1;\n"
         "ld.global.u32 %r5, [%rd1]; ld.global.u32 %r6, [%rd1+16]; st.global.u32 [%rd1+64], %r5;\n"
         "st.global.u32 [%rd1+68], %r6; ret;\n";
@@ -178,9 +186,10 @@ START_TEST(groups_are_waited_for_by_number)
 }
 END_TEST
 
-#define CPASYNC(wait)                                                                                                  \
-    "mov.u32 %r21, buf; shl.b32 %r3, %r1, 2; add.u32 %r4, %r21, %r3; cvt.u64.u32 %rd3, %r3;\n"                         \
-    "add.u64 %rd2, %rd1, %rd3; cp.async.ca.shared.global [%r4], [%rd2+1024], 4; cp.async.commit_group;\n" wait COPY_OUT
+#define CPASYNC(wait)                                                                              \
+    "mov.u32 %r21, buf; shl.b32 %r3, %r1, 2; add.u32 %r4, %r21, %r3; cvt.u64.u32 %rd3, %r3;\n"     \
+    "add.u64 %rd2, %rd1, %rd3; cp.async.ca.shared.global [%r4], [%rd2+1024], 4; "                  \
+    "cp.async.commit_group;\n" wait COPY_OUT
 
 START_TEST(cp_async_and_its_groups)
 {
@@ -198,7 +207,8 @@ START_TEST(cp_async_arrives_on_an_mbarrier)
     expect_run(&r, SHARED,
                "mov.u32 %r20, bar; mov.u32 %r21, buf; setp.ne.u32 %p1, %r1, 0;\n"
                "@!%p1 mbarrier.init.shared.b64 [%r20], 32; bar.warp.sync -1;\n"
-               "shl.b32 %r3, %r1, 2; add.u32 %r4, %r21, %r3; cvt.u64.u32 %rd3, %r3; add.u64 %rd2, %rd1, %rd3;\n"
+               "shl.b32 %r3, %r1, 2; add.u32 %r4, %r21, %r3; cvt.u64.u32 %rd3, %r3; add.u64 %rd2, "
+               "%rd1, %rd3;\n"
                "cp.async.ca.shared.global [%r4], [%rd2+1024], 4;\n"
                "cp.async.mbarrier.arrive.noinc.shared.b64 [%r20];\n" WAIT COPY_OUT);
     for (uint32_t i = 0; i < 32; i++)
@@ -214,7 +224,8 @@ START_TEST(tensor_memory_keeps_what_was_stored)
         "mov.u32 %r20, taddr; tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%r20], 64;\n"
         "ld.shared.u32 %r21, [%r20]; add.u32 %r7, %r1, 100; add.u32 %r8, %r1, 200;\n"
         "tcgen05.st.sync.aligned.32x32b.x2.b32 [%r21], {%r7, %r8}; %s\n"
-        "tcgen05.ld.sync.aligned.32x32b.x2.b32 {%r9, %r10}, [%r21]; tcgen05.wait::ld.sync.aligned;\n"
+        "tcgen05.ld.sync.aligned.32x32b.x2.b32 {%r9, %r10}, [%r21]; "
+        "tcgen05.wait::ld.sync.aligned;\n"
         "shl.b32 %r3, %r1, 3; cvt.u64.u32 %rd3, %r3; add.u64 %rd3, %rd1, %rd3;\n"
         "st.global.v2.u32 [%rd3], {%r9, %r10};\n"
         "tcgen05.dealloc.cta_group::1.sync.aligned.b32 %r21, 64; ret;\n";
@@ -236,40 +247,47 @@ END_TEST
 START_TEST(two_allocations_that_do_not_fit)
 {
     PtxRun r = {.threads = 64};
-    expect_error(&r, ".shared .align 8 .b32 taddr[2];\n",
-                 "mov.u32 %r20, taddr; shr.u32 %r2, %r1, 5; shl.b32 %r2, %r2, 2; add.u32 %r20, %r20, %r2;\n"
-                 "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%r20], 512; ret;\n",
-                 ERR_DEADLOCK, "512 columns of tensor memory");
+    expect_error(
+        &r, ".shared .align 8 .b32 taddr[2];\n",
+        "mov.u32 %r20, taddr; shr.u32 %r2, %r1, 5; shl.b32 %r2, %r2, 2; add.u32 %r20, %r20, %r2;\n"
+        "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%r20], 512; ret;\n",
+        ERR_DEADLOCK, "512 columns of tensor memory");
 }
 END_TEST
 
-/* D = A B with A 128 x 16 of ones and B 8 x 16 of twos, both K-major without swizzle: 32 everywhere. */
-#define MMA(wait)                                                                                                      \
-    "mov.u32 %r20, taddr; mov.u32 %r21, tiles; mov.u32 %r22, done; shr.u32 %r2, %r1, 5; setp.ne.u32 %p1, %r2, 0;\n"    \
-    "@%p1 bra FILL;\n"                                                                                                 \
-    "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%r20], 32;\n"                                            \
-    "setp.ne.u32 %p2, %r1, 0; @!%p2 mbarrier.init.shared.b64 [%r22], 1;\n"                                             \
-    "FILL: mov.u32 %r5, 0x3f803f80; mov.u32 %r6, 0x40004000; shl.b32 %r3, %r1, 5; add.u32 %r4, %r21, %r3;\n"           \
-    "st.shared.v4.b32 [%r4], {%r5,%r5,%r5,%r5}; st.shared.v4.b32 [%r4+16], {%r5,%r5,%r5,%r5};\n"                       \
-    "setp.lt.u32 %p3, %r1, 8; @%p3 st.shared.v4.b32 [%r4+4096], {%r6,%r6,%r6,%r6};\n"                                  \
-    "@%p3 st.shared.v4.b32 [%r4+4112], {%r6,%r6,%r6,%r6};\n"                                                           \
-    "fence.proxy.async.shared::cta; bar.sync 0; ld.shared.u32 %r23, [%r20];\n"                                         \
-    "setp.ne.u32 %p2, %r1, 0; @%p2 bra READ;\n"                                                                        \
-    /* start | LBO 2048 or 128 | SBO 128 | 0b001 << 46 */                                                              \
-    "cvt.u64.u32 %rd4, %r21; shr.u64 %rd4, %rd4, 4; add.u64 %rd5, %rd4, 256;\n"                                        \
-    "or.b64 %rd6, %rd4, 0x0000400800800000; or.b64 %rd7, %rd5, 0x0000400800080000;\n"                                  \
-    "mov.u32 %r10, 0x08020490; setp.ne.u32 %p4, %r1, %r1;\n"                                                           \
-    "tcgen05.mma.cta_group::1.kind::f16 [%r23], %rd6, %rd7, %r10, %p4;\n"                                              \
-    "tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.b64 [%r22];\n"                                  \
-    "READ: " wait "bar.warp.sync -1;\n"                                                                                \
-    "and.b32 %r11, %r2, 3; shl.b32 %r11, %r11, 21; add.u32 %r12, %r23, %r11;\n"                                        \
-    "tcgen05.ld.sync.aligned.32x32b.x8.b32 {%r30,%r31,%r32,%r33,%r34,%r35,%r36,%r37}, [%r12];\n"                       \
-    "cvt.u64.u32 %rd3, %r3; add.u64 %rd3, %rd1, %rd3; st.global.v4.b32 [%rd3], {%r30,%r31,%r32,%r33};\n"               \
-    "st.global.v4.b32 [%rd3+16], {%r34,%r35,%r36,%r37}; bar.sync 0; @%p1 ret;\n"                                       \
+/* D = A B with A 128 x 16 of ones and B 8 x 16 of twos, both K-major without swizzle: 32
+ * everywhere. */
+#define MMA(wait)                                                                                  \
+    "mov.u32 %r20, taddr; mov.u32 %r21, tiles; mov.u32 %r22, done; shr.u32 %r2, %r1, 5; "          \
+    "setp.ne.u32 %p1, %r2, 0;\n"                                                                   \
+    "@%p1 bra FILL;\n"                                                                             \
+    "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%r20], 32;\n"                        \
+    "setp.ne.u32 %p2, %r1, 0; @!%p2 mbarrier.init.shared.b64 [%r22], 1;\n"                         \
+    "FILL: mov.u32 %r5, 0x3f803f80; mov.u32 %r6, 0x40004000; shl.b32 %r3, %r1, 5; add.u32 %r4, "   \
+    "%r21, %r3;\n"                                                                                 \
+    "st.shared.v4.b32 [%r4], {%r5,%r5,%r5,%r5}; st.shared.v4.b32 [%r4+16], {%r5,%r5,%r5,%r5};\n"   \
+    "setp.lt.u32 %p3, %r1, 8; @%p3 st.shared.v4.b32 [%r4+4096], {%r6,%r6,%r6,%r6};\n"              \
+    "@%p3 st.shared.v4.b32 [%r4+4112], {%r6,%r6,%r6,%r6};\n"                                       \
+    "fence.proxy.async.shared::cta; bar.sync 0; ld.shared.u32 %r23, [%r20];\n"                     \
+    "setp.ne.u32 %p2, %r1, 0; @%p2 bra READ;\n" /* start | LBO 2048 or 128 | SBO 128 | 0b001 << 46 \
+                                                 */                                                \
+    "cvt.u64.u32 %rd4, %r21; shr.u64 %rd4, %rd4, 4; add.u64 %rd5, %rd4, 256;\n"                    \
+    "or.b64 %rd6, %rd4, 0x0000400800800000; or.b64 %rd7, %rd5, 0x0000400800080000;\n"              \
+    "mov.u32 %r10, 0x08020490; setp.ne.u32 %p4, %r1, %r1;\n"                                       \
+    "tcgen05.mma.cta_group::1.kind::f16 [%r23], %rd6, %rd7, %r10, %p4;\n"                          \
+    "tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.b64 [%r22];\n"              \
+    "READ: " wait "bar.warp.sync -1;\n"                                                            \
+    "and.b32 %r11, %r2, 3; shl.b32 %r11, %r11, 21; add.u32 %r12, %r23, %r11;\n"                    \
+    "tcgen05.ld.sync.aligned.32x32b.x8.b32 {%r30,%r31,%r32,%r33,%r34,%r35,%r36,%r37}, [%r12];\n"   \
+    "cvt.u64.u32 %rd3, %r3; add.u64 %rd3, %rd1, %rd3; st.global.v4.b32 [%rd3], "                   \
+    "{%r30,%r31,%r32,%r33};\n"                                                                     \
+    "st.global.v4.b32 [%rd3+16], {%r34,%r35,%r36,%r37}; bar.sync 0; @%p1 ret;\n"                   \
     "tcgen05.dealloc.cta_group::1.sync.aligned.b32 %r23, 32; ret;\n"
-#define MMA_SHARED ".shared .align 128 .b8 tiles[4608]; .shared .align 8 .b64 done; .shared .align 8 .b32 taddr;\n"
-#define MMA_WAIT                                                                                                       \
-    "{ .reg .pred P1; LAB_WAIT: mbarrier.try_wait.parity.shared::cta.b64 P1, [%r22], 0;\n"                             \
+#define MMA_SHARED                                                                                 \
+    ".shared .align 128 .b8 tiles[4608]; .shared .align 8 .b64 done; .shared .align 8 .b32 "       \
+    "taddr;\n"
+#define MMA_WAIT                                                                                   \
+    "{ .reg .pred P1; LAB_WAIT: mbarrier.try_wait.parity.shared::cta.b64 P1, [%r22], 0;\n"         \
     "@P1 bra DONE; bra LAB_WAIT; DONE: }\n"
 
 START_TEST(an_mma_is_seen_after_its_commit_only)
@@ -293,8 +311,10 @@ START_TEST(ctas_of_a_cluster_signal_each_other)
         "xor.b32 %r3, %r2, 1; mapa.shared::cluster.u32 %r4, %r20, %r3;\n"
         "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r4];\n" WAIT
         "mov.u32 %r5, %ctaid.x; shl.b32 %r6, %r5, 5; add.u32 %r6, %r6, %r1; shl.b32 %r6, %r6, 2;\n"
-        "cvt.u64.u32 %rd3, %r6; add.u64 %rd3, %rd1, %rd3; shl.b32 %r7, %r4, 0; shr.u32 %r7, %r7, 24;\n"
-        "st.global.u32 [%rd3], %r7; barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; ret;\n";
+        "cvt.u64.u32 %rd3, %r6; add.u64 %rd3, %rd1, %rd3; shl.b32 %r7, %r4, 0; shr.u32 %r7, %r7, "
+        "24;\n"
+        "st.global.u32 [%rd3], %r7; barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; "
+        "ret;\n";
     PtxRun r = {.grid = 4, .cluster = 2};
     expect_run(&r, SHARED, body);
     for (uint32_t i = 0; i < 128; i++)
@@ -304,9 +324,10 @@ END_TEST
 
 START_TEST(bytes_do_not_depend_on_the_number_of_threads)
 {
-    static const char body[] =
-        "mov.u32 %r2, %ctaid.x; shl.b32 %r3, %r2, 5; add.u32 %r3, %r3, %r1; mul.lo.u32 %r4, %r3, 2654435761;\n"
-        "shl.b32 %r5, %r3, 2; cvt.u64.u32 %rd3, %r5; add.u64 %rd3, %rd1, %rd3; st.global.u32 [%rd3], %r4; ret;\n";
+    static const char body[] = "mov.u32 %r2, %ctaid.x; shl.b32 %r3, %r2, 5; add.u32 %r3, %r3, %r1; "
+                               "mul.lo.u32 %r4, %r3, 2654435761;\n"
+                               "shl.b32 %r5, %r3, 2; cvt.u64.u32 %rd3, %r5; add.u64 %rd3, %rd1, "
+                               "%rd3; st.global.u32 [%rd3], %r4; ret;\n";
     static uint32_t results[2][PTX_OUT_BYTES / 4];
     for (uint32_t i = 0; i < 2; i++) {
         PtxKernel k;
@@ -326,9 +347,10 @@ END_TEST
 
 START_TEST(the_first_failing_cta_is_reported)
 {
-    static const char body[] = "mov.u32 %r2, %ctaid.x; setp.lt.u32 %p1, %r2, 40; @%p1 ret;\n"
-                               "shl.b32 %r3, %r2, 0; mul.wide.u32 %rd3, %r2, 65536; add.u64 %rd3, %rd1, %rd3;\n"
-                               "st.global.u32 [%rd3], %r1; ret;\n";
+    static const char body[] =
+        "mov.u32 %r2, %ctaid.x; setp.lt.u32 %p1, %r2, 40; @%p1 ret;\n"
+        "shl.b32 %r3, %r2, 0; mul.wide.u32 %rd3, %r2, 65536; add.u64 %rd3, %rd1, %rd3;\n"
+        "st.global.u32 [%rd3], %r1; ret;\n";
     for (uint32_t threads = 1; threads <= 4; threads += 3) {
         PtxKernel k;
         PtxRun r = {.grid = 100};
@@ -343,8 +365,9 @@ END_TEST
 
 START_TEST(a_part_of_the_grid)
 {
-    static const char body[] = "mov.u32 %r2, %ctaid.x; shl.b32 %r5, %r2, 2; cvt.u64.u32 %rd3, %r5;\n"
-                               "add.u64 %rd3, %rd1, %rd3; st.global.u32 [%rd3], 1; ret;\n";
+    static const char body[] =
+        "mov.u32 %r2, %ctaid.x; shl.b32 %r5, %r2, 2; cvt.u64.u32 %rd3, %r5;\n"
+        "add.u64 %rd3, %rd1, %rd3; st.global.u32 [%rd3], 1; ret;\n";
     PtxKernel k;
     PtxRun r = {.grid = 10};
     ck_assert(ptx_load(&k, &r, "", body));

@@ -1,5 +1,5 @@
-/* Named barriers, the register pool, the tensor-memory allocator: gates are tight, and the allocator agrees with a
- * map of single columns kept by the test. */
+/* Named barriers, the register pool, the tensor-memory allocator: gates are tight, and the
+ * allocator agrees with a map of single columns kept by the test. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +74,8 @@ START_TEST(tensor_memory_is_first_fit)
 }
 END_TEST
 
-/* The first place where `columns` free columns begin at a multiple of 32, found column by column. */
+/* The first place where `columns` free columns begin at a multiple of 32, found column by column.
+ */
 static int naive_place(const int owner[512], int columns)
 {
     for (int c = 0; c + columns <= 512; c += 32) {

@@ -1,5 +1,6 @@
-/* tcgen05: matrix products against a naive product whose operands are laid out element by element, ld and st against
- * the inverse of the manual's tables. Values of the products are small integers, exact in any order. */
+/* tcgen05: matrix products against a naive product whose operands are laid out element by element,
+ * ld and st against the inverse of the manual's tables. Values of the products are small integers,
+ * exact in any order. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static void close_kit(void)
 /* ---- Operands, laid out by the table of research/ptx.md 3.3, one element at a time ---- */
 
 typedef struct Tile {
-    uint32_t at;   /* shared offset, a multiple of 1024 */
+    uint32_t at; /* shared offset, a multiple of 1024 */
     uint32_t rows, k;
     uint32_t width; /* swizzle: 0, 32, 64, 128 */
     bool mn;
@@ -32,7 +33,8 @@ typedef struct Tile {
 
 static uint32_t swizzled(uint32_t addr, uint32_t width)
 {
-    uint32_t columns = width / 16; /* XOR the 16-byte column with the line, as far as the swizzle reaches */
+    uint32_t columns =
+        width / 16; /* XOR the 16-byte column with the line, as far as the swizzle reaches */
     return columns ? addr ^ (addr / 128 % columns * 16) : addr;
 }
 
@@ -65,15 +67,15 @@ static uint64_t descriptor(const Tile *t, uint32_t slice)
     else
         start = t->at + ks / 8 * (blocks * 128), lbo = blocks * 128, sbo = 128;
     uint64_t mode = w == 128 ? 2 : w == 64 ? 4 : w == 32 ? 6 : 0;
-    return (uint64_t)(start >> 4) | (uint64_t)(lbo >> 4) << 16 | (uint64_t)(sbo >> 4) << 32 | UINT64_C(1) << 46 |
-           mode << 61;
+    return (uint64_t)(start >> 4) | (uint64_t)(lbo >> 4) << 16 | (uint64_t)(sbo >> 4) << 32 |
+           UINT64_C(1) << 46 | mode << 61;
 }
 
 /* ---- A product ---- */
 
 typedef struct Problem {
-    uint32_t m, n, k;    /* of the whole operation */
-    Tile a, b;           /* of one CTA */
+    uint32_t m, n, k; /* of the whole operation */
+    Tile a, b;        /* of one CTA */
     bool ts, cg2, bf16, neg_a, neg_b, accumulate, d_f16;
     float av[256][MAX_K], bv[256][MAX_K], dv[256][256]; /* operands, and D before */
 } Problem;
@@ -86,7 +88,8 @@ static uint32_t half_bits(float x)
     memcpy(&u, &x, 4);
     if (p.bf16)
         return u >> 16;
-    return x == 0 ? 0 : (u >> 16 & 0x8000) | (((u >> 23 & 0xff) - 127 + 15) << 10) | (u >> 13 & 0x3ff);
+    return x == 0 ? 0
+                  : (u >> 16 & 0x8000) | (((u >> 23 & 0xff) - 127 + 15) << 10) | (u >> 13 & 0x3ff);
 }
 
 static float f32_of(uint32_t u)
@@ -163,8 +166,9 @@ static void fill(void)
 static uint32_t idesc(void)
 {
     uint32_t type = p.bf16 ? 1 : 0;
-    return (p.d_f16 ? 0u : 1u << 4) | type << 7 | type << 10 | (uint32_t)p.neg_a << 13 | (uint32_t)p.neg_b << 14 |
-           (uint32_t)(p.a.mn && !p.ts) << 15 | (uint32_t)p.b.mn << 16 | p.n / 8 << 17 | p.m / 16 << 24;
+    return (p.d_f16 ? 0u : 1u << 4) | type << 7 | type << 10 | (uint32_t)p.neg_a << 13 |
+           (uint32_t)p.neg_b << 14 | (uint32_t)(p.a.mn && !p.ts) << 15 | (uint32_t)p.b.mn << 16 |
+           p.n / 8 << 17 | p.m / 16 << 24;
 }
 
 static void begin_mma(uint32_t slice)
@@ -204,8 +208,10 @@ static void check_product(void)
             for (uint32_t k = 0; k < p.k; k++)
                 want += (double)p.av[i][k] * (double)p.bv[j][k] * (p.neg_a != p.neg_b ? -1 : 1);
             float got = f32_of(*d_word(i, j));
-            ck_assert_msg((double)got == want, "D[%u][%u] = %g, not %g: m %u n %u k %u a.mn %d b.mn %d widths %u %u ts %d",
-                          i, j, (double)got, want, p.m, p.n, p.k, p.a.mn, p.b.mn, p.a.width, p.b.width, p.ts);
+            ck_assert_msg(
+                (double)got == want,
+                "D[%u][%u] = %g, not %g: m %u n %u k %u a.mn %d b.mn %d widths %u %u ts %d", i, j,
+                (double)got, want, p.m, p.n, p.k, p.a.mn, p.b.mn, p.a.width, p.b.width, p.ts);
         }
     for (uint32_t l = 0; l < 128; l++) {
         ck_assert_uint_eq(kit.x->ctas[0].tmem[D_COL - 1][l], UINT32_MAX);
@@ -365,10 +371,12 @@ START_TEST(disabled_lanes_and_scaled_input)
 END_TEST
 
 /* One slice of 32 bytes of K, K-major, no swizzle: element e of a row at byte e * size. */
-static void narrow_product(uint8_t kind, uint32_t type, uint32_t size, uint32_t one, uint32_t two, float v1, float v2)
+static void narrow_product(uint8_t kind, uint32_t type, uint32_t size, uint32_t one, uint32_t two,
+                           float v1, float v2)
 {
     uint32_t k_len = 32 / size;
-    Tile a = {.at = A_AT, .rows = 128, .k = k_len, .size = size}, b = {.at = B_AT, .rows = 16, .k = k_len, .size = size};
+    Tile a = {.at = A_AT, .rows = 128, .k = k_len, .size = size},
+         b = {.at = B_AT, .rows = 16, .k = k_len, .size = size};
     Cta *c = &kit.x->ctas[0];
     for (uint32_t k = 0; k < k_len; k++)
         for (uint32_t r = 0; r < 128; r++) {
@@ -402,18 +410,20 @@ static void narrow_product(uint8_t kind, uint32_t type, uint32_t size, uint32_t 
 START_TEST(other_kinds)
 {
     narrow_product(MV_KIND_TF32, 2, 4, bits_of(1.5f), bits_of(-2.f), 1.5f, -2.f);
-    narrow_product(MV_KIND_F8F6F4, 0, 1, 0x38, 0x40, 1.f, 2.f);   /* e4m3 */
-    narrow_product(MV_KIND_F8F6F4, 1, 1, 0x3c, 0xc2, 1.f, -3.f);  /* e5m2 */
+    narrow_product(MV_KIND_F8F6F4, 0, 1, 0x38, 0x40, 1.f, 2.f);  /* e4m3 */
+    narrow_product(MV_KIND_F8F6F4, 1, 1, 0x3c, 0xc2, 1.f, -3.f); /* e5m2 */
 }
 END_TEST
 
 /* e2m1: 16 elements of 4 bits in the first half of each 16 bytes. */
 START_TEST(four_bit_elements_are_spread)
 {
-    static const float value[16] = {0, .5f, 1, 1.5f, 2, 3, 4, 6, -0.f, -.5f, -1, -1.5f, -2, -3, -4, -6};
+    static const float value[16] = {0,    .5f,  1,  1.5f,  2,  3,  4,  6,
+                                    -0.f, -.5f, -1, -1.5f, -2, -3, -4, -6};
     Cta *c = &kit.x->ctas[0];
     uint8_t code[2][128][32];
-    Tile t[2] = {{.at = A_AT, .rows = 128, .k = 32, .size = 1}, {.at = B_AT, .rows = 8, .k = 32, .size = 1}};
+    Tile t[2] = {{.at = A_AT, .rows = 128, .k = 32, .size = 1},
+                 {.at = B_AT, .rows = 8, .k = 32, .size = 1}};
     srand(11);
     for (uint32_t o = 0; o < 2; o++)
         for (uint32_t r = 0; r < t[o].rows; r++)
@@ -447,7 +457,11 @@ END_TEST
 
 START_TEST(bad_descriptors_are_faults)
 {
-    static const struct { uint64_t a; uint32_t idesc; const char *says; } cases[] = {
+    static const struct {
+        uint64_t a;
+        uint32_t idesc;
+        const char *says;
+    } cases[] = {
         {0, 0, "0b001"},
         {UINT64_C(1) << 46 | UINT64_C(3) << 61, 0, "swizzle mode"},
         {UINT64_C(1) << 46 | UINT64_C(1) << 55, 0, "reserved"},
@@ -513,7 +527,8 @@ static Where where(uint32_t shape, uint32_t lane, uint32_t column)
     case MV_TSHAPE_S16X128B:
         return (Where){lane % 8 * 4 + column % 4, lane / 8 + 2 * (column / 4)};
     case MV_TSHAPE_S16X256B:
-        return (Where){lane % 8 * 4 + column % 8 / 2, column % 2 + 2 * (lane / 8) + 4 * (column / 8)};
+        return (Where){lane % 8 * 4 + column % 8 / 2,
+                       column % 2 + 2 * (lane / 8) + 4 * (column / 8)};
     default:
         return (Where){lane, column};
     }
@@ -567,7 +582,8 @@ START_TEST(ld_shapes)
             for (uint32_t c = 0; c < s->columns << log; c++)
                 for (uint32_t l = 0; l < s->lanes; l++) {
                     Where w = where(s->shape, l, c);
-                    ck_assert_uint_eq(kit_reg(&kit, 0, warp, w.reg)[w.thread], tag(col0 + c, lane0 + l));
+                    ck_assert_uint_eq(kit_reg(&kit, 0, warp, w.reg)[w.thread],
+                                      tag(col0 + c, lane0 + l));
                 }
             ck_assert_uint_eq(kit.ops[0].bytes, (s->regs << log) * 128);
         }
@@ -592,7 +608,8 @@ START_TEST(st_shapes)
         for (uint32_t c = 0; c < 512; c++)
             for (uint32_t l = 0; l < 128; l++) {
                 uint32_t got = kit.x->ctas[0].tmem[c][l];
-                bool inside = c >= col0 && c < col0 + (s->columns << log) && l >= lane0 && l < lane0 + s->lanes;
+                bool inside = c >= col0 && c < col0 + (s->columns << log) && l >= lane0 &&
+                              l < lane0 + s->lanes;
                 Where w = where(s->shape, l - lane0, c - col0);
                 ck_assert_uint_eq(got, inside ? w.reg << 8 | w.thread : UINT32_MAX);
                 written += inside;
@@ -612,7 +629,8 @@ START_TEST(split_shape_and_packing)
     ck_assert_msg(kit_exec(&kit, exec_tcgen05_ld, 0, 1, FULL_MASK), "%s", kit.err.msg);
     for (uint32_t r = 0; r < 8; r++)
         for (uint32_t t = 0; t < 32; t++)
-            ck_assert_uint_eq(kit_reg(&kit, 0, 1, r)[t], tag(100 + r + (t >= 16 ? 40 : 0), 32 + t % 16));
+            ck_assert_uint_eq(kit_reg(&kit, 0, 1, r)[t],
+                              tag(100 + r + (t >= 16 ? 40 : 0), 32 + t % 16));
 
     begin_access(OP_TCGEN05_LD, &shape_cases[0], 2, 10);
     kit.now.mod[MC_PACK16] = MV_PACK16_PACK;
@@ -634,13 +652,17 @@ END_TEST
 
 START_TEST(lanes_and_columns_out_of_reach)
 {
-    static const struct { uint32_t warp, taddr; bool good; } cases[] = {
-        {0, 0, true},          {1, 0, false},  {1, 32u << 16, true}, {3, 96u << 16, true}, {0, 16u << 16, false},
-        {0, 512 - 32, true},   {0, 512 - 31, false},
+    static const struct {
+        uint32_t warp, taddr;
+        bool good;
+    } cases[] = {
+        {0, 0, true},          {1, 0, false},       {1, 32u << 16, true}, {3, 96u << 16, true},
+        {0, 16u << 16, false}, {0, 512 - 32, true}, {0, 512 - 31, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         begin_access(OP_TCGEN05_LD, &shape_cases[0], 5, cases[i].taddr);
-        ck_assert_int_eq(kit_exec(&kit, exec_tcgen05_ld, 0, cases[i].warp, FULL_MASK), cases[i].good);
+        ck_assert_int_eq(kit_exec(&kit, exec_tcgen05_ld, 0, cases[i].warp, FULL_MASK),
+                         cases[i].good);
     }
     kit.x->ctas[0].async->tmem_live = 0x00ff; /* 256 columns are allocated */
     begin_access(OP_TCGEN05_LD, &shape_cases[0], 5, 224);

@@ -1,5 +1,5 @@
-/* Tensor and bulk copies against a loop over elements: every swizzle, 1 to 5 dimensions, negative and excessive
- * coordinates, element strides, multicast; and what must be refused. */
+/* Tensor and bulk copies against a loop over elements: every swizzle, 1 to 5 dimensions, negative
+ * and excessive coordinates, element strides, multicast; and what must be refused. */
 #include <check.h>
 #include <stdlib.h>
 
@@ -27,7 +27,8 @@ static uint32_t draw(uint32_t limit)
 
 /* ---- A second method: one element at a time ---- */
 
-/* The swizzle as the manual draws it: within 8 rows of `width` bytes, the 16-byte column is XORed with the row. */
+/* The swizzle as the manual draws it: within 8 rows of `width` bytes, the 16-byte column is XORed
+ * with the row. */
 static uint32_t naive_swizzle(uint32_t addr, uint32_t mode)
 {
     static const uint32_t widths[] = {0, 32, 64, 128};
@@ -52,8 +53,8 @@ typedef struct Case {
     uint8_t *tensor; /* host */
 } Case;
 
-/* Calls visit for each element of the box: its byte offset in shared memory (unswizzled) and its place in the tensor or
- * NULL. Returns the number of bytes. */
+/* Calls visit for each element of the box: its byte offset in shared memory (unswizzled) and its
+ * place in the tensor or NULL. Returns the number of bytes. */
 typedef void Visit(const Case *c, uint32_t offset, uint8_t *element, void *arg);
 
 static uint32_t each_element(const Case *c, Visit *visit, void *arg)
@@ -63,12 +64,14 @@ static uint32_t each_element(const Case *c, Visit *visit, void *arg)
         uint32_t s = d ? c->map.element_strides[d] : 1;
         count[d] = (c->map.box[d] + s - 1) / s;
     }
-    for (uint32_t e = 0; e < count[0] * count[1] * count[2] * count[3] * count[4]; e++, offset += size) {
+    for (uint32_t e = 0; e < count[0] * count[1] * count[2] * count[3] * count[4];
+         e++, offset += size) {
         uint32_t rest = e;
         uint64_t at = 0;
         bool inside = true;
         for (uint32_t d = 0; d < c->map.rank; d++) {
-            int64_t i = (int64_t)c->coord[d] + (int64_t)(rest % count[d]) * (d ? c->map.element_strides[d] : 1);
+            int64_t i = (int64_t)c->coord[d] +
+                        (int64_t)(rest % count[d]) * (d ? c->map.element_strides[d] : 1);
             rest /= count[d];
             inside = inside && i >= 0 && (uint64_t)i < c->map.dims[d];
             if (inside)
@@ -96,14 +99,16 @@ static void check_loaded(const Case *c, uint32_t offset, uint8_t *element, void 
         memset(want, 0xff, size);
         want[size - 1] = 0x7f;
     }
-    ck_assert_msg(memcmp(got, want, size) == 0, "offset %u swizzle %u rank %u", offset, c->map.swizzle, c->map.rank);
+    ck_assert_msg(memcmp(got, want, size) == 0, "offset %u swizzle %u rank %u", offset,
+                  c->map.swizzle, c->map.rank);
 }
 
 /* ---- Random maps ---- */
 
 static void make_case(Case *c, uint32_t rank, uint32_t swizzle, bool strided)
 {
-    static const uint32_t types[] = {0 /* u8 */, 6 /* f16 */, 7 /* f32 */, 4 /* u64 */}, sizes[] = {1, 2, 4, 8};
+    static const uint32_t types[] = {0 /* u8 */, 6 /* f16 */, 7 /* f32 */, 4 /* u64 */},
+                          sizes[] = {1, 2, 4, 8};
     static const uint32_t widths[] = {256, 32, 64, 128};
     uint32_t t = draw(4), limit = swizzle ? widths[swizzle] : 160;
     memset(c, 0, sizeof *c);
@@ -124,7 +129,8 @@ static void make_case(Case *c, uint32_t rank, uint32_t swizzle, bool strided)
     for (uint32_t d = rank; d < 5; d++)
         c->map.dims[d] = c->map.box[d] = 1;
     for (uint32_t d = 0; d < rank; d++)
-        c->coord[d] = (int32_t)draw((uint32_t)c->map.dims[d] + c->map.box[d] + 4) - (int32_t)c->map.box[d] - 2;
+        c->coord[d] = (int32_t)draw((uint32_t)c->map.dims[d] + c->map.box[d] + 4) -
+                      (int32_t)c->map.box[d] - 2;
     c->map.address = mem_alloc(kit.mem, c->bytes, "t");
     c->tensor = mem_ptr(kit.mem, c->map.address, c->bytes);
     for (uint64_t i = 0; i < c->bytes; i++)
@@ -187,7 +193,8 @@ static void put_element(const Case *c, uint32_t offset, uint8_t *element, void *
 {
     const uint8_t *shared = arg;
     if (element)
-        memcpy(element, shared + naive_swizzle(BASE + offset, c->map.swizzle), (size_t)c->map.strides[0]);
+        memcpy(element, shared + naive_swizzle(BASE + offset, c->map.swizzle),
+               (size_t)c->map.strides[0]);
 }
 
 START_TEST(stores_agree_with_the_element_loop)
@@ -359,7 +366,11 @@ START_TEST(bulk_reductions_by_type)
 {
     uint64_t a = mem_alloc(kit.mem, 64, "a");
     uint32_t *g = mem_ptr(kit.mem, a, 64), *s = (uint32_t *)(void *)(kit.x->ctas[0].shared + BASE);
-    static const struct { uint8_t op; PtxType type; uint32_t a, b, want; } cases[] = {
+    static const struct {
+        uint8_t op;
+        PtxType type;
+        uint32_t a, b, want;
+    } cases[] = {
         {MV_REDOP_ADD, T_U32, 0xffffffff, 2, 1},
         {MV_REDOP_MIN, T_S32, 0xffffffff, 1, 0xffffffff},
         {MV_REDOP_MIN, T_U32, 0xffffffff, 1, 1},
@@ -368,10 +379,11 @@ START_TEST(bulk_reductions_by_type)
         {MV_REDOP_INC, T_U32, 5, 5, 0},
         {MV_REDOP_INC, T_U32, 4, 5, 5},
         {MV_REDOP_DEC, T_U32, 0, 9, 9},
-        {MV_REDOP_ADD, T_F32, 0x3f800000, 0x40000000, 0x40400000},           /* 1 + 2 */
-        {MV_REDOP_ADD, T_F16, 0x3c003c00, 0x40003c00, 0x42004000},           /* 1 + 2, 1 + 1 */
-        {MV_REDOP_ADD, T_BF16, 0x3f803f80, 0x40003b80, 0x40403f80},          /* 1 + 2, 1 + 2^-8: tie to even */
-        {MV_REDOP_MAX, T_BF16, 0x8000bf80, 0x00003f80, 0x00003f80},          /* -0 | +0, -1 | 1 */
+        {MV_REDOP_ADD, T_F32, 0x3f800000, 0x40000000, 0x40400000}, /* 1 + 2 */
+        {MV_REDOP_ADD, T_F16, 0x3c003c00, 0x40003c00, 0x42004000}, /* 1 + 2, 1 + 1 */
+        {MV_REDOP_ADD, T_BF16, 0x3f803f80, 0x40003b80,
+         0x40403f80}, /* 1 + 2, 1 + 2^-8: tie to even */
+        {MV_REDOP_MAX, T_BF16, 0x8000bf80, 0x00003f80, 0x00003f80}, /* -0 | +0, -1 | 1 */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (uint32_t w = 0; w < 4; w++) {
@@ -387,7 +399,8 @@ START_TEST(bulk_reductions_by_type)
         ck_assert(kit_exec(&kit, exec_cp_reduce_async_bulk, 0, 0, 1));
         ck_assert(kit_finish(&kit, 0));
         for (uint32_t w = 0; w < 4; w++)
-            ck_assert_msg(g[w] == cases[i].want, "case %zu: %08x, not %08x", i, g[w], cases[i].want);
+            ck_assert_msg(g[w] == cases[i].want, "case %zu: %08x, not %08x", i, g[w],
+                          cases[i].want);
     }
 }
 END_TEST

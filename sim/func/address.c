@@ -1,5 +1,5 @@
-/* Addresses of the simulated program to host pointers. Every access of a lane passes here: it is either inside one
- * object, aligned, or a fault that says where it went. */
+/* Addresses of the simulated program to host pointers. Every access of a lane passes here: it is
+ * either inside one object, aligned, or a fault that says where it went. */
 #include "sim/func/state.h"
 
 #define WINDOW_BYTES (UINT64_C(1) << 28) /* 16 CTAs x 16 MiB */
@@ -14,7 +14,8 @@ Cta *cluster_cta(const Cta *c, uint32_t rank)
     return mate->active ? mate : NULL;
 }
 
-uint8_t *shared_at(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes, uint32_t align, Cta **owner)
+uint8_t *shared_at(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes,
+                   uint32_t align, Cta **owner)
 {
     uint32_t a = (uint32_t)addr, offset = a & CTA_WINDOW, rank = a >> 24;
     Cta *c = rank == x->cta->rank ? x->cta : cluster_cta(x->cta, rank);
@@ -25,8 +26,9 @@ uint8_t *shared_at(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_
         return NULL;
     }
     if (offset < SHARED_BASE || offset > c->shared_bytes || bytes > c->shared_bytes - offset) {
-        exec_fault(x, in, lane, "%u bytes at shared address 0x%x: the CTA's %u bytes are 0x%x to 0x%x", bytes,
-                   a, c->shared_bytes - SHARED_BASE, SHARED_BASE, c->shared_bytes - 1);
+        exec_fault(x, in, lane,
+                   "%u bytes at shared address 0x%x: the CTA's %u bytes are 0x%x to 0x%x", bytes, a,
+                   c->shared_bytes - SHARED_BASE, SHARED_BASE, c->shared_bytes - 1);
         return NULL;
     }
     if (offset % align != 0) {
@@ -38,7 +40,8 @@ uint8_t *shared_at(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_
     return c->shared + offset;
 }
 
-static bool place_shared(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes, Place *out)
+static bool place_shared(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes,
+                         Place *out)
 {
     out->space = SP_SHARED;
     out->addr = addr;
@@ -46,22 +49,24 @@ static bool place_shared(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, u
     return out->p != NULL;
 }
 
-static bool place_global(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes, Place *out)
+static bool place_global(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes,
+                         Place *out)
 {
     out->space = SP_GLOBAL;
     out->addr = addr;
     out->p = mem_ptr(x->exec->desc.mem, addr, bytes);
     if (out->p)
-        return addr % bytes == 0 || exec_fault(x, in, lane, "address 0x%llx is not aligned to %u bytes",
-                                               (unsigned long long)addr, bytes);
+        return addr % bytes == 0 ||
+               exec_fault(x, in, lane, "address 0x%llx is not aligned to %u bytes",
+                          (unsigned long long)addr, bytes);
     char text[200];
     mem_describe(x->exec->desc.mem, addr, text, sizeof text);
     return exec_fault(x, in, lane, "%u bytes at 0x%llx are in no allocation: %s", bytes,
                       (unsigned long long)addr, text);
 }
 
-static bool in_object(ExecCtx *x, const XInsn *in, int lane, const char *what, uint64_t addr, uint32_t bytes,
-                      uint64_t size)
+static bool in_object(ExecCtx *x, const XInsn *in, int lane, const char *what, uint64_t addr,
+                      uint32_t bytes, uint64_t size)
 {
     if (addr > size || bytes > size - addr)
         return exec_fault(x, in, lane, "%u bytes at offset 0x%llx of the %llu bytes of %s", bytes,
@@ -72,7 +77,8 @@ static bool in_object(ExecCtx *x, const XInsn *in, int lane, const char *what, u
     return true;
 }
 
-static bool place_local(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes, Place *out)
+static bool place_local(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes,
+                        Place *out)
 {
     uint32_t size = x->exec->local_bytes;
     out->space = SP_LOCAL;
@@ -81,17 +87,20 @@ static bool place_local(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, ui
     return in_object(x, in, lane, "local memory", addr, bytes, size);
 }
 
-static bool place_param(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes, Place *out)
+static bool place_param(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes,
+                        Place *out)
 {
     uint64_t offset = addr >= PARAM_WINDOW ? addr - PARAM_WINDOW : addr;
     out->space = SP_PARAM;
     out->addr = offset;
     /* Never written: st.param goes to call sequences, which do not reach this place. */
     out->p = (uint8_t *)(uintptr_t)x->exec->desc.params + offset;
-    return in_object(x, in, lane, "kernel parameters", offset, bytes, x->exec->code->func->param_bytes);
+    return in_object(x, in, lane, "kernel parameters", offset, bytes,
+                     x->exec->code->func->param_bytes);
 }
 
-static bool place_generic(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes, Place *out)
+static bool place_generic(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes,
+                          Place *out)
 {
     if (addr >= GLOBAL_BASE)
         return place_global(x, in, lane, addr, bytes, out);
@@ -104,7 +113,8 @@ static bool place_generic(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, 
     return place_global(x, in, lane, addr, bytes, out); /* reports it */
 }
 
-bool place_at(ExecCtx *x, const XInsn *in, int lane, uint8_t ss, uint64_t addr, uint32_t bytes, Place *out)
+bool place_at(ExecCtx *x, const XInsn *in, int lane, uint8_t ss, uint64_t addr, uint32_t bytes,
+              Place *out)
 {
     switch (ss) {
     case MV_SS_SHARED:
@@ -117,7 +127,8 @@ bool place_at(ExecCtx *x, const XInsn *in, int lane, uint8_t ss, uint64_t addr, 
     case MV_SS_PARAM_ENTRY:
         return place_param(x, in, lane, addr, bytes, out);
     case MV_SS_GLOBAL:
-    case MV_SS_CONST: /* lowering gives the address of the module's constant image, which is global memory */
+    case MV_SS_CONST: /* lowering gives the address of the module's constant image, which is global
+                         memory */
         return place_global(x, in, lane, addr, bytes, out);
     case MV_SS_PARAM_FUNC:
         return exec_fault(x, in, lane, "parameters of a call are not executed");

@@ -1,5 +1,5 @@
-/* Records of asynchronous operations in flight: a free list per CTA slot, and a ring of bytes that they captured.
- * Everything is allocated when the slot is made. */
+/* Records of asynchronous operations in flight: a free list per CTA slot, and a ring of bytes that
+ * they captured. Everything is allocated when the slot is made. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +31,8 @@ uint8_t *stage_take(Stage *s, uint32_t bytes)
 {
     if (bytes > STAGE_BYTES - STAGE_ALIGN)
         return NULL;
-    uint32_t need = (bytes + 2 * STAGE_ALIGN - 1) & ~(STAGE_ALIGN - 1), to_end = STAGE_BYTES - s->head;
+    uint32_t need = (bytes + 2 * STAGE_ALIGN - 1) & ~(STAGE_ALIGN - 1),
+             to_end = STAGE_BYTES - s->head;
     uint32_t filler = need > to_end ? to_end : 0; /* a block does not wrap */
     if (s->used + filler + need > STAGE_BYTES)
         return NULL;
@@ -83,7 +84,8 @@ Async *async_take(Cta *cta, AsyncFn *fn, Err *err)
     AsyncPool *p = cta->async;
     uint32_t h = p->free;
     if (h == 0) {
-        err_set(err, ERR_FAULT, (Loc){0}, "more than %d asynchronous operations in flight", ASYNC_CAPACITY - 1);
+        err_set(err, ERR_FAULT, (Loc){0}, "more than %d asynchronous operations in flight",
+                ASYNC_CAPACITY - 1);
         return NULL;
     }
     Async *as = &p->records[h];
@@ -126,5 +128,6 @@ bool async_fault(Exec *x, const Cta *cta, const Async *as, Err *err, const char 
     va_end(args);
     const Func *f = x->code->func;
     Loc loc = as->ptx < f->n_insns ? f->insns[as->ptx].loc : (Loc){0};
-    return err_set(err, ERR_FAULT, loc, "%s (CTA %u, warp %u, when the operation ran)", text, cta->id, as->warp);
+    return err_set(err, ERR_FAULT, loc, "%s (CTA %u, warp %u, when the operation ran)", text,
+                   cta->id, as->warp);
 }

@@ -1,5 +1,6 @@
-/* Asynchronous operations in flight: what an instruction captured at issue and what it does when its engine reads
- * (ASYNC_READ) and when its results appear (ASYNC_DONE). One pool per CTA slot, fixed capacity, handles from 1. */
+/* Asynchronous operations in flight: what an instruction captured at issue and what it does when
+ * its engine reads (ASYNC_READ) and when its results appear (ASYNC_DONE). One pool per CTA slot,
+ * fixed capacity, handles from 1. */
 #ifndef RAO_FUNC_ASYNC_H
 #define RAO_FUNC_ASYNC_H
 
@@ -15,15 +16,43 @@ typedef bool AsyncFn(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err);
 struct Async {
     AsyncFn *fn;
     uint32_t handle, next_free;
-    uint32_t warp, ptx;   /* who issued it, PTX instruction index: for messages */
-    uint8_t *stage;       /* captured bytes in the pool's staging ring, or NULL; given back by async_release */
+    uint32_t warp, ptx; /* who issued it, PTX instruction index: for messages */
+    uint8_t *
+        stage; /* captured bytes in the pool's staging ring, or NULL; given back by async_release */
     union {
-        struct { TensorMap map; uint64_t map_addr; int32_t coord[5]; uint32_t smem; uint16_t mask; uint8_t redop; } tma;
-        struct { uint64_t gaddr; uint32_t smem, smem2, bytes; uint16_t mask; uint8_t redop, type; } bulk;
-        struct { uint32_t d, a_tmem, idesc, disable[8]; uint64_t a, b; bool accumulate, cg2, a_in_tmem; uint8_t kind, scale_shift; } mma;
-        struct { uint32_t taddr, n, shape, imm, mask; bool pack; uint32_t *data; } st; /* tcgen05.st: data = registers captured at issue */
-        struct { uint32_t taddr, shape; uint64_t sdesc; } cp;
-        struct { uint64_t src[32]; uint32_t dst[32], bytes, src_bytes[32], lanes; } ldgsts;
+        struct {
+            TensorMap map;
+            uint64_t map_addr;
+            int32_t coord[5];
+            uint32_t smem;
+            uint16_t mask;
+            uint8_t redop;
+        } tma;
+        struct {
+            uint64_t gaddr;
+            uint32_t smem, smem2, bytes;
+            uint16_t mask;
+            uint8_t redop, type;
+        } bulk;
+        struct {
+            uint32_t d, a_tmem, idesc, disable[8];
+            uint64_t a, b;
+            bool accumulate, cg2, a_in_tmem;
+            uint8_t kind, scale_shift;
+        } mma;
+        struct {
+            uint32_t taddr, n, shape, imm, mask;
+            bool pack;
+            uint32_t *data;
+        } st; /* tcgen05.st: data = registers captured at issue */
+        struct {
+            uint32_t taddr, shape;
+            uint64_t sdesc;
+        } cp;
+        struct {
+            uint64_t src[32];
+            uint32_t dst[32], bytes, src_bytes[32], lanes;
+        } ldgsts;
     } u;
 };
 
@@ -33,19 +62,20 @@ void async_release(Cta *cta, uint32_t handle);
 
 AsyncPool *async_pool_new(Arena *a);
 
-/* Whole body of FrontOps.async: runs the record's function at this step and releases the record after ASYNC_DONE.
- * A step that the record does not use does nothing. */
+/* Whole body of FrontOps.async: runs the record's function at this step and releases the record
+ * after ASYNC_DONE. A step that the record does not use does nothing. */
 bool async_step(Exec *x, Cta *cta, uint32_t handle, AsyncStep step, Err *err);
 
 /* A new CTA starts on the slot: nothing is in flight, nothing is allocated. Call from cta_start. */
 void async_reset(Cta *cta);
 
-/* Performs what the tensor core has finished but not yet written (exec_tc.c batches). Call before anything outside
- * the asynchronous half reads or writes tensor memory; async_step and the tcgen05 instructions do it themselves. */
+/* Performs what the tensor core has finished but not yet written (exec_tc.c batches). Call before
+ * anything outside the asynchronous half reads or writes tensor memory; async_step and the tcgen05
+ * instructions do it themselves. */
 bool tc_flush(Exec *x, Cta *cta, Err *err);
 
-/* Body of FrontOps.tmem_alloc_done: writes the start column to the shared memory word that the warp's tcgen05.alloc
- * named. */
+/* Body of FrontOps.tmem_alloc_done: writes the start column to the shared memory word that the
+ * warp's tcgen05.alloc named. */
 void tmem_alloc_finish(Cta *cta, uint32_t warp, uint32_t column);
 
 #endif

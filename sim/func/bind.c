@@ -1,5 +1,5 @@
-/* From lowered code to XInsns: each instruction gets the function that its row names, chosen for its types and
- * modifiers, and its operands as row numbers. */
+/* From lowered code to XInsns: each instruction gets the function that its row names, chosen for
+ * its types and modifiers, and its operands as row numbers. */
 #include "sim/func/exec_decl.h"
 #include "sim/func/state.h"
 
@@ -20,8 +20,9 @@ static bool starts_with(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-/* PTX ISA: .aligned needs all threads of the warp, .sync those of the member mask; bar.sync and bar.arrive are short
- * for barrier.*.aligned. mbarrier and barrier.sync without .aligned count threads and wait for nobody here. */
+/* PTX ISA: .aligned needs all threads of the warp, .sync those of the member mask; bar.sync and
+ * bar.arrive are short for barrier.*.aligned. mbarrier and barrier.sync without .aligned count
+ * threads and wait for nobody here. */
 static SyncNeed sync_need(const char *syntax)
 {
     if (starts_with(syntax, "bar.warp.sync"))
@@ -68,7 +69,8 @@ static void flatten(const Code *c, const CodeInsn *in, XInsn *out)
     }
 }
 
-/* A plain function that may not run ahead of its issue time (a read of the clock) is called when it issues. */
+/* A plain function that may not run ahead of its issue time (a read of the clock) is called when it
+ * issues. */
 static bool run_late(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     in->plain(x->w, in, mask);

@@ -60,9 +60,10 @@ static bool named_barrier(Drive *d, DriveCta *c, DriveWarp *w, const Op *op, Err
     NamedBarrier before = *b;
     BarResult r = named_barrier_arrive(b, op->arg0, op->arg1);
     if (r == BAR_MISMATCH || r == BAR_OVERFLOW)
-        return err_set(err, ERR_FAULT, drive_loc(d, op),
-                       "barrier %u: %u threads arrive expecting %u, but %u of %u have arrived already", op->sync,
-                       op->arg1, op->arg0, before.arrived, before.expected);
+        return err_set(
+            err, ERR_FAULT, drive_loc(d, op),
+            "barrier %u: %u threads arrive expecting %u, but %u of %u have arrived already",
+            op->sync, op->arg1, op->arg0, before.arrived, before.expected);
     if (r == BAR_WAITING && op->kind == OK_BAR_SYNC) {
         park(w, op);
         w->waits[w->n_waits - 1].arg1 = before.generation;
@@ -75,7 +76,8 @@ static bool arrive_after_copies(Drive *d, uint32_t cta, uint32_t warp, const Op 
     uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (op->sync >> 24), op->sync, err);
     MbarResult r = !word ? MBAR_UNINIT : op->arg1 ? MBAR_OK : mbar_inc_pending(word, op->arg0);
     if (r != MBAR_OK)
-        return err_set(err, ERR_FAULT, drive_loc(d, op), "mbarrier 0x%x: %s", op->sync, mbar_result_text(r));
+        return err_set(err, ERR_FAULT, drive_loc(d, op), "mbarrier 0x%x: %s", op->sync,
+                       mbar_result_text(r));
     return queue_step(d, cta, warp, op, ASYNC_DONE, err);
 }
 
@@ -107,13 +109,30 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
     DriveCta *c = &d->ctas[cta];
     DriveWarp *w = &c->warps[warp];
     switch ((OpKind)op->kind) {
-    case OK_PLAIN: case OK_SKIPPED: case OK_BRANCH: case OK_EXIT: case OK_SMEM: case OK_GMEM: case OK_TMA_PREFETCH:
-    case OK_MBAR_TEST: case OK_TMEM_RELINQUISH: case OK_SETMAXNREG: case OK_FENCE: case OK_NANOSLEEP: case OK_GRIDDEP:
+    case OK_PLAIN:
+    case OK_SKIPPED:
+    case OK_BRANCH:
+    case OK_EXIT:
+    case OK_SMEM:
+    case OK_GMEM:
+    case OK_TMA_PREFETCH:
+    case OK_MBAR_TEST:
+    case OK_TMEM_RELINQUISH:
+    case OK_SETMAXNREG:
+    case OK_FENCE:
+    case OK_NANOSLEEP:
+    case OK_GRIDDEP:
     case OK_COUNT:
         return true;
     case OK_FAULT:
         return false;
-    case OK_TMEM: case OK_MMA: case OK_COMMIT: case OK_TMEM_CP: case OK_TMA_LOAD: case OK_TMA_STORE: case OK_CPASYNC:
+    case OK_TMEM:
+    case OK_MMA:
+    case OK_COMMIT:
+    case OK_TMEM_CP:
+    case OK_TMA_LOAD:
+    case OK_TMA_STORE:
+    case OK_CPASYNC:
     case OK_CPASYNC_ARRIVE:
         return handle_async(d, cta, warp, op, err);
     case OK_BULK_COMMIT:
@@ -122,20 +141,29 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
     case OK_CPASYNC_COMMIT:
         close_group(&w->cpasync);
         return true;
-    case OK_MBAR_INIT: case OK_MBAR_INVAL: case OK_MBAR_ARRIVE:
+    case OK_MBAR_INIT:
+    case OK_MBAR_INVAL:
+    case OK_MBAR_ARRIVE:
         return drive_mbar(d, op, op->sync, (OpKind)op->kind, op->arg0, op->arg1, err);
     case OK_MBAR_TX:
         return drive_mbar(d, op, op->sync, OK_MBAR_TX, 0, (int32_t)op->arg1, err);
-    case OK_BAR_SYNC: case OK_BAR_ARRIVE:
+    case OK_BAR_SYNC:
+    case OK_BAR_ARRIVE:
         return named_barrier(d, c, w, op, err);
     case OK_CLUSTER_ARRIVE:
         cluster_arrive(d, w);
         return true;
     case OK_TMEM_DEALLOC:
         return tmem_dealloc(&c->tmem, cta, op->arg1, op->arg0) ||
-               err_set(err, ERR_FAULT, drive_loc(d, op), "no allocation of %u tensor memory columns starts at %u",
-                       op->arg0, op->arg1);
-    case OK_BULK_WAIT: case OK_CPASYNC_WAIT: case OK_MBAR_WAIT: case OK_CLUSTER_WAIT: case OK_WAIT_ST: case OK_TMEM_ALLOC:
+               err_set(err, ERR_FAULT, drive_loc(d, op),
+                       "no allocation of %u tensor memory columns starts at %u", op->arg0,
+                       op->arg1);
+    case OK_BULK_WAIT:
+    case OK_CPASYNC_WAIT:
+    case OK_MBAR_WAIT:
+    case OK_CLUSTER_WAIT:
+    case OK_WAIT_ST:
+    case OK_TMEM_ALLOC:
         if (!drive_holds(d, cta, warp, op, err))
             park(w, op);
         return err->kind == ERR_NONE;
@@ -161,7 +189,8 @@ static void end_warp(Drive *d, DriveCta *c, DriveWarp *w)
     w->state = DW_DONE;
     c->live--;
     if (w->cluster_generation == d->cluster_generation + 1)
-        d->cluster_arrived--; /* exited threads count as arrived: leaves both sides of the comparison */
+        d->cluster_arrived--; /* exited threads count as arrived: leaves both sides of the
+                                 comparison */
     cluster_check(d);
 }
 

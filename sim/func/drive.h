@@ -1,12 +1,14 @@
 /* Drives the warps of one cluster without time: the functional counterpart of the time core.
  *
- * Every warp runs until it blocks. Only when none can move is the oldest step of an asynchronous operation performed,
- * one at a time: results appear as late as they legally can, so that a program which forgets to wait reads poison.
- * All steps are in one queue, in the order of issue; that keeps each engine in order. A store has two steps, reading
- * shared memory and writing global memory; the second is queued when the first is done.
+ * Every warp runs until it blocks. Only when none can move is the oldest step of an asynchronous
+ * operation performed, one at a time: results appear as late as they legally can, so that a program
+ * which forgets to wait reads poison. All steps are in one queue, in the order of issue; that keeps
+ * each engine in order. A store has two steps, reading shared memory and writing global memory; the
+ * second is queued when the first is done.
  *
- * Assumed: registers are plenty (setmaxnreg never blocks); bulk and cp.async groups are counted by warp, not by
- * thread, which differs only for warps whose lanes open different groups. Private to sim/func. */
+ * Assumed: registers are plenty (setmaxnreg never blocks); bulk and cp.async groups are counted by
+ * warp, not by thread, which differs only for warps whose lanes open different groups. Private to
+ * sim/func. */
 #ifndef RAO_FUNC_DRIVE_H
 #define RAO_FUNC_DRIVE_H
 
@@ -15,11 +17,12 @@
 #include "sim/func/sync.h"
 
 enum {
-    DRIVE_BUDGET = 65536,        /* instructions of a turn, so that a spinning warp does not keep the others out */
-    DRIVE_POLLS = 1000000,       /* rounds of fruitless polls that make a deadlock */
-    DRIVE_PENDING = 1024,        /* steps in the queue per CTA; more, and the oldest are performed */
-    DRIVE_GROUPS = 64,           /* groups that one warp may have in flight and wait for separately */
-    DRIVE_MBARS = 256,           /* mbarriers of a CTA whose expected bytes are remembered for the report */
+    DRIVE_BUDGET =
+        65536, /* instructions of a turn, so that a spinning warp does not keep the others out */
+    DRIVE_POLLS = 1000000, /* rounds of fruitless polls that make a deadlock */
+    DRIVE_PENDING = 1024,  /* steps in the queue per CTA; more, and the oldest are performed */
+    DRIVE_GROUPS = 64,     /* groups that one warp may have in flight and wait for separately */
+    DRIVE_MBARS = 256, /* mbarriers of a CTA whose expected bytes are remembered for the report */
 };
 
 /* Numbers operations of one warp in order, so that "the last N groups" is a comparison. */
@@ -78,7 +81,8 @@ Loc drive_loc(const Drive *d, const Op *op);
 bool drive_deadlock(Drive *d, Err *err);
 
 /* Performs an mbarrier Op on CTA `rank`'s word; a refusal is a fault at the Op's instruction. */
-bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1, Err *err);
+bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1,
+                Err *err);
 
 /* The oldest steps, up to and including the first that somebody may wait for. */
 bool drive_step(Drive *d, Err *err);

@@ -1,5 +1,5 @@
-/* The deadlock report of a run without time: every waiting warp, where it stands, and what is missing. Warps with the
- * same wait share a line. Research/ptx.md 6.3. */
+/* The deadlock report of a run without time: every waiting warp, where it stands, and what is
+ * missing. Warps with the same wait share a line. Research/ptx.md 6.3. */
 #include <stdio.h>
 
 #include "sim/func/drive.h"
@@ -18,15 +18,16 @@ static int32_t expected_bytes(const Drive *d, uint32_t addr)
 static void describe_mbar(Drive *d, const Op *wait, char *text)
 {
     Err ignored = {0};
-    const uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (wait->sync >> 24), wait->sync, &ignored);
+    const uint64_t *word =
+        d->f->ops->mbar(d->f, d->slot0 + (wait->sync >> 24), wait->sync, &ignored);
     if (!word || !mbar_is_init(*word)) {
         snprintf(text, LINE, "mbarrier 0x%x, which is not initialised", wait->sync);
         return;
     }
     MbarState s = mbar_state(*word);
     int32_t needed = expected_bytes(d, wait->sync);
-    int n = snprintf(text, LINE, "mbarrier 0x%x, phase parity %u: %d of %u arrivals", wait->sync, wait->arg0,
-                     (int32_t)(s.expected - s.pending), s.expected);
+    int n = snprintf(text, LINE, "mbarrier 0x%x, phase parity %u: %d of %u arrivals", wait->sync,
+                     wait->arg0, (int32_t)(s.expected - s.pending), s.expected);
     if (needed || s.tx)
         snprintf(text + n, (size_t)(LINE - n), ", %d of %d bytes", needed - s.tx, needed);
 }
@@ -35,7 +36,8 @@ static void describe(Drive *d, uint32_t cta, const Op *wait, char *text)
 {
     const NamedBarrier *b = &d->ctas[cta].bars[wait->sync % N_NAMED_BARRIERS];
     switch (wait->kind) {
-    case OK_MBAR_WAIT: case OK_MBAR_TEST:
+    case OK_MBAR_WAIT:
+    case OK_MBAR_TEST:
         describe_mbar(d, wait, text);
         break;
     case OK_BAR_SYNC:

@@ -1,4 +1,5 @@
-/* Completion without time: mbarrier arithmetic, the queue of asynchronous steps, and whether a wait holds. */
+/* Completion without time: mbarrier arithmetic, the queue of asynchronous steps, and whether a wait
+ * holds. */
 #include "sim/func/async.h"
 #include "sim/func/drive.h"
 
@@ -39,15 +40,17 @@ static MbarResult apply(uint64_t *word, OpKind kind, bool drop, uint32_t arg0, i
     case OK_MBAR_TX:
         return arg1 > INT32_MAX || arg1 < INT32_MIN ? MBAR_BAD_TX : mbar_tx(word, (int32_t)arg1);
     default:
-        return drop ? mbar_arrive_drop(word, arg0, (uint32_t)arg1) : mbar_arrive(word, arg0, (uint32_t)arg1);
+        return drop ? mbar_arrive_drop(word, arg0, (uint32_t)arg1)
+                    : mbar_arrive(word, arg0, (uint32_t)arg1);
     }
 }
 
-bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1, Err *err)
+bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1,
+                Err *err)
 {
     if (addr >> 24 >= d->n_ctas)
-        return err_set(err, ERR_FAULT, drive_loc(d, op), "mbarrier 0x%x: CTA rank %u is not in the cluster", addr,
-                       addr >> 24);
+        return err_set(err, ERR_FAULT, drive_loc(d, op),
+                       "mbarrier 0x%x: CTA rank %u is not in the cluster", addr, addr >> 24);
     Err why = {0};
     uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (addr >> 24), addr, &why);
     if (!word)
@@ -56,8 +59,10 @@ bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg
     MbarResult r = apply(word, kind, op->flags & OPF_DROP, arg0, arg1);
     if (r != MBAR_OK && r != MBAR_FLIPPED)
         return err_set(err, ERR_FAULT, drive_loc(d, op),
-                       "mbarrier 0x%x: %s (%u of %u arrivals pend, %d bytes; the operation: %u arrivals, %lld bytes)",
-                       addr, mbar_result_text(r), before.pending, before.expected, before.tx, arg0, (long long)arg1);
+                       "mbarrier 0x%x: %s (%u of %u arrivals pend, %d bytes; the operation: %u "
+                       "arrivals, %lld bytes)",
+                       addr, mbar_result_text(r), before.pending, before.expected, before.tx, arg0,
+                       (long long)arg1);
     Expected *e = expected_of(d, addr);
     if (r == MBAR_FLIPPED || kind == OK_MBAR_INIT)
         e->bytes = 0;
@@ -66,14 +71,16 @@ bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg
     return true;
 }
 
-/* Bytes of a load have arrived: in each destination CTA, on the mbarrier at the same offset (engine.h, load_op). */
+/* Bytes of a load have arrived: in each destination CTA, on the mbarrier at the same offset
+ * (engine.h, load_op). */
 static bool signal_load(Drive *d, const Op *op, Err *err)
 {
     if (!(op->flags & OPF_PAIR))
         return drive_mbar(d, op, op->sync, OK_MBAR_TX, 0, -(int64_t)op->bytes, err);
     for (uint32_t m = op->arg1; m; m &= m - 1) {
         uint32_t r = first_lane(m), to = op->arg0 ? (r & ~1u) | (op->sync >> 24 & 1) : r;
-        if (!drive_mbar(d, op, to << 24 | (op->sync & CTA_OFFSET), OK_MBAR_TX, 0, -(int64_t)op->bytes, err))
+        if (!drive_mbar(d, op, to << 24 | (op->sync & CTA_OFFSET), OK_MBAR_TX, 0,
+                        -(int64_t)op->bytes, err))
             return false;
     }
     return true;
@@ -84,7 +91,8 @@ static bool signal_commit(Drive *d, const Op *op, Err *err)
     if (!(op->flags & OPF_PAIR))
         return drive_mbar(d, op, op->sync, OK_MBAR_ARRIVE, 1, 0, err);
     for (uint32_t m = op->arg1; m; m &= m - 1)
-        if (!drive_mbar(d, op, first_lane(m) << 24 | (op->sync & CTA_OFFSET), OK_MBAR_ARRIVE, 1, 0, err))
+        if (!drive_mbar(d, op, first_lane(m) << 24 | (op->sync & CTA_OFFSET), OK_MBAR_ARRIVE, 1, 0,
+                        err))
             return false;
     return true;
 }
@@ -184,7 +192,8 @@ bool drive_holds(Drive *d, uint32_t cta, uint32_t warp, const Op *wait, Err *err
     DriveWarp *w = &c->warps[warp];
     switch (wait->kind) {
     case OK_MBAR_WAIT: {
-        const uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (wait->sync >> 24), wait->sync, err);
+        const uint64_t *word =
+            d->f->ops->mbar(d->f, d->slot0 + (wait->sync >> 24), wait->sync, err);
         return word && mbar_phase_done(*word, wait->arg0);
     }
     case OK_BAR_SYNC: /* arg1: the generation that it waits to see end */

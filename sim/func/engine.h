@@ -1,5 +1,5 @@
-/* What the asynchronous half shares: the state of one CTA's engines, and small helpers of the functions that start
- * asynchronous operations. Private to sim/func. */
+/* What the asynchronous half shares: the state of one CTA's engines, and small helpers of the
+ * functions that start asynchronous operations. Private to sim/func. */
 #ifndef RAO_FUNC_ENGINE_H
 #define RAO_FUNC_ENGINE_H
 
@@ -11,12 +11,13 @@
 enum {
     ASYNC_CAPACITY = 2048,
     ASYNC_WARPS = 64,
-    STAGE_BYTES = 512 << 10, /* source bytes of stores in flight, registers of tcgen05.st in flight */
+    STAGE_BYTES =
+        512 << 10, /* source bytes of stores in flight, registers of tcgen05.st in flight */
     MAP_CACHE = 8,
     TMA_ROW_BYTES = 128, /* what the engine moves as one row: b200.md 6.2 */
     TMEM_COLUMNS = 512,
     TMEM_LANES = 128,
-    TMEM_GRANULE = 32, /* columns */
+    TMEM_GRANULE = 32,  /* columns */
     TC_MAX_SLICES = 16, /* MMAs that may be performed as one */
     TC_MAX_K = 256,     /* elements */
     TC_MAX_N = 256,
@@ -33,8 +34,9 @@ typedef struct Stage {
     uint32_t head, tail, used;
 } Stage;
 
-/* MMAs that have completed but whose result nobody can have seen yet: one D, ascending slices of K. Performed
- * together by tc_flush: the same bytes, since the sum over k runs in the same order (mma.h). */
+/* MMAs that have completed but whose result nobody can have seen yet: one D, ascending slices of K.
+ * Performed together by tc_flush: the same bytes, since the sum over k runs in the same order
+ * (mma.h). */
 typedef struct TcBatch {
     Async first;   /* the operands of the first one */
     uint32_t n;    /* 0: nothing pends */
@@ -44,9 +46,9 @@ typedef struct TcBatch {
 } TcBatch;
 
 typedef struct TcScratch {
-    uint8_t *a, *b;   /* operands gathered from shared memory: rows x K, or K x rows */
+    uint8_t *a, *b; /* operands gathered from shared memory: rows x K, or K x rows */
     void *panel_a, *panel_b;
-    uint32_t *keep;   /* lanes of D that disable-output-lane protects */
+    uint32_t *keep; /* lanes of D that disable-output-lane protects */
 } TcScratch;
 
 typedef struct MapEntry {
@@ -75,7 +77,8 @@ void stage_release(Stage *s, uint8_t *p);
 bool async_fault(Exec *x, const Cta *cta, const Async *as, Err *err, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* The next Op of this instruction: its first one carries the issue slot, the others follow for free. */
+/* The next Op of this instruction: its first one carries the issue slot, the others follow for
+ * free. */
 static inline Op *emit(ExecCtx *x, OpKind kind)
 {
     Op *o = &x->ops[x->n_ops];
@@ -101,8 +104,8 @@ static inline Async *start_async(ExecCtx *x, const XInsn *in, AsyncFn *fn)
     return as;
 }
 
-/* A shared-memory address operand as rank << 24 | offset. 64-bit registers hold generic addresses of the shared
- * window; an address without a register is a variable of the executing CTA. */
+/* A shared-memory address operand as rank << 24 | offset. 64-bit registers hold generic addresses
+ * of the shared window; an address without a register is a variable of the executing CTA. */
 static inline uint64_t opd_shared(const ExecCtx *x, const CodeOpd *o, uint32_t lane)
 {
     uint64_t a = opd_addr(x->w, o, lane);
@@ -122,8 +125,8 @@ static inline uint32_t opd_elem(const ExecCtx *x, const CodeOpd *o, uint32_t e, 
     return opd_row(x->w, o, e * (o->elem_slots ? o->elem_slots : 1))[lane];
 }
 
-/* Swizzle of shared memory: which address bits a 16-byte chunk's bits 4-6 are XORed with. Anchored at absolute
- * addresses; TMA and matrix descriptors use the same function (ptx.md 3.3). */
+/* Swizzle of shared memory: which address bits a 16-byte chunk's bits 4-6 are XORed with. Anchored
+ * at absolute addresses; TMA and matrix descriptors use the same function (ptx.md 3.3). */
 typedef enum Swizzle { SWZ_NONE, SWZ_32, SWZ_64, SWZ_128, SWZ_128_32A } Swizzle;
 
 static inline uint32_t swizzle(uint32_t a, Swizzle s)
@@ -147,29 +150,29 @@ static inline uint32_t swizzle(uint32_t a, Swizzle s)
 bool tmem_owned(const Cta *cta, uint32_t column, uint32_t n);
 
 /* A BindFn for rows whose forms all share one function. */
-#define BIND_DYN(name, fn)                                                                                             \
-    bool exec_##name(const Code *c, const CodeInsn *in, Bound *out)                                                    \
-    {                                                                                                                  \
-        (void)c;                                                                                                       \
-        (void)in;                                                                                                      \
-        out->dyn = fn;                                                                                                 \
-        return true;                                                                                                   \
+#define BIND_DYN(name, fn)                                                                         \
+    bool exec_##name(const Code *c, const CodeInsn *in, Bound *out)                                \
+    {                                                                                              \
+        (void)c;                                                                                   \
+        (void)in;                                                                                  \
+        out->dyn = fn;                                                                             \
+        return true;                                                                               \
     }
-#define BIND_PLAIN(name, fn)                                                                                           \
-    bool exec_##name(const Code *c, const CodeInsn *in, Bound *out)                                                    \
-    {                                                                                                                  \
-        (void)c;                                                                                                       \
-        (void)in;                                                                                                      \
-        out->plain = fn;                                                                                               \
-        return true;                                                                                                   \
+#define BIND_PLAIN(name, fn)                                                                       \
+    bool exec_##name(const Code *c, const CodeInsn *in, Bound *out)                                \
+    {                                                                                              \
+        (void)c;                                                                                   \
+        (void)in;                                                                                  \
+        out->plain = fn;                                                                           \
+        return true;                                                                               \
     }
-#define BIND_UNSUPPORTED(name)                                                                                         \
-    bool exec_##name(const Code *c, const CodeInsn *in, Bound *out)                                                    \
-    {                                                                                                                  \
-        (void)c;                                                                                                       \
-        (void)in;                                                                                                      \
-        (void)out;                                                                                                     \
-        return false;                                                                                                  \
+#define BIND_UNSUPPORTED(name)                                                                     \
+    bool exec_##name(const Code *c, const CodeInsn *in, Bound *out)                                \
+    {                                                                                              \
+        (void)c;                                                                                   \
+        (void)in;                                                                                  \
+        (void)out;                                                                                 \
+        return false;                                                                              \
     }
 
 /* reduce.c: dst[i] = dst[i] op src[i]; op is MV_REDOP_... */
@@ -178,8 +181,9 @@ bool reduce_legal(uint8_t op, PtxType type);
 
 /* exec_bulk.c. The Ops of copies into and out of shared memory.
  *
- * OK_TMA_LOAD with OPF_PAIR (multicast) completes `bytes` in every CTA of arg1, on the mbarrier at sync's offset in
- * that CTA; with arg0 = 1 (.cta_group::2) in the CTA of its pair whose rank has the parity of sync's (ptx.md 3.10). */
+ * OK_TMA_LOAD with OPF_PAIR (multicast) completes `bytes` in every CTA of arg1, on the mbarrier at
+ * sync's offset in that CTA; with arg0 = 1 (.cta_group::2) in the CTA of its pair whose rank has
+ * the parity of sync's (ptx.md 3.10). */
 typedef struct LoadSync {
     uint32_t bytes, rows, sync;
     uint16_t mask;
@@ -187,9 +191,11 @@ typedef struct LoadSync {
     uint64_t global;
 } LoadSync;
 void load_op(ExecCtx *x, const XInsn *in, const LoadSync *s, const Async *as);
-void store_op(ExecCtx *x, uint32_t bytes, uint32_t rows, uint64_t global, const Async *as, bool reduces);
+void store_op(ExecCtx *x, uint32_t bytes, uint32_t rows, uint64_t global, const Async *as,
+              bool reduces);
 
-/* The CTA whose shared memory an asynchronous write is about to change (NULL: it has exited), its pending MMAs done. */
+/* The CTA whose shared memory an asynchronous write is about to change (NULL: it has exited), its
+ * pending MMAs done. */
 bool async_fill(Exec *x, Cta *cta, uint32_t rank, Cta **out, Err *err);
 
 /* exec_tc.c */

@@ -1,15 +1,17 @@
 /* The executor: what instructions do, one warp at a time, 32 lanes wide.
  *
- * Registers are rows of 32 x 32 bits (structure of arrays); a predicate is one 32-bit mask. code_bind() turns a Code
- * into XInsns: each has a function specialised for its types and modifiers and its operands flattened to row numbers,
- * so that the inner loop is one indirect call and 32 lanes of work the compiler vectorises.
+ * Registers are rows of 32 x 32 bits (structure of arrays); a predicate is one 32-bit mask.
+ * code_bind() turns a Code into XInsns: each has a function specialised for its types and modifiers
+ * and its operands flattened to row numbers, so that the inner loop is one indirect call and 32
+ * lanes of work the compiler vectorises.
  *
- * Divergence: a warp is a small set of splits (pc, mask). The split with the lowest pc runs; splits that meet at one
- * pc merge. That reconverges structured code at the latest where paths join, and never livelocks. An instruction that
- * needs its whole member mask (.sync, .aligned) parks its split until the others arrive.
+ * Divergence: a warp is a small set of splits (pc, mask). The split with the lowest pc runs; splits
+ * that meet at one pc merge. That reconverges structured code at the latest where paths join, and
+ * never livelocks. An instruction that needs its whole member mask (.sync, .aligned) parks its
+ * split until the others arrive.
  *
- * Nothing here knows time. Asynchronous instructions capture their operands in an Async record when they issue; the
- * driver says when it reads and when it is done (front.h).
+ * Nothing here knows time. Asynchronous instructions capture their operands in an Async record when
+ * they issue; the driver says when it reads and when it is done (front.h).
  */
 #ifndef RAO_FUNC_EXEC_H
 #define RAO_FUNC_EXEC_H
@@ -29,8 +31,9 @@ typedef struct Exec Exec;
 /* Register-only instruction. mask: lanes to write (guard and active mask), never 0. */
 typedef void PlainFn(Warp *w, const XInsn *in, uint32_t mask);
 
-/* Instruction that touches memory, sync objects, control flow. Fills x->ops[x->n_ops++] (at least one Op, info and
- * static kind are preset by the caller for ops[0]); returns false on a fault, set in x->err by exec_fault(). */
+/* Instruction that touches memory, sync objects, control flow. Fills x->ops[x->n_ops++] (at least
+ * one Op, info and static kind are preset by the caller for ops[0]); returns false on a fault, set
+ * in x->err by exec_fault(). */
 typedef struct ExecCtx {
     Exec *exec;
     Cta *cta;
@@ -43,8 +46,9 @@ typedef struct ExecCtx {
 } ExecCtx;
 typedef bool DynFn(ExecCtx *x, const XInsn *in, uint32_t mask);
 
-/* A row's exec name maps to one of these: it picks the function for the types and modifiers of this instruction, or
- * returns false (unsupported: the binder reports the instruction by name). A row is either plain or dyn, never both. */
+/* A row's exec name maps to one of these: it picks the function for the types and modifiers of this
+ * instruction, or returns false (unsupported: the binder reports the instruction by name). A row is
+ * either plain or dyn, never both. */
 typedef struct Bound {
     PlainFn *plain;
     DynFn *dyn;
@@ -60,14 +64,15 @@ struct XInsn {
     DynFn *dyn;
     const CodeInsn *ci;
     int64_t imm;      /* imm of the first CO_MEM/CO_SREG operand */
-    uint32_t row[8];  /* slots of values and of CO_MEM bases, flattened in operand order; more: via ci (state.h) */
+    uint32_t row[8];  /* slots of values and of CO_MEM bases, flattened in operand order; more: via
+                         ci (state.h) */
     int16_t pred[4];  /* predicate operands in order; -1 sink, PRED_TRUE, PRED_FALSE */
     uint8_t pred_neg; /* bit i: pred[i] is complemented */
     uint8_t n_rows, n_preds;
     uint8_t guard_neg;
-    int16_t guard;    /* -1: always */
-    uint8_t sync;     /* SyncNeed: whom this instruction waits for when the warp has diverged */
-    uint32_t opinfo;  /* copy of ci->opinfo */
+    int16_t guard;   /* -1: always */
+    uint8_t sync;    /* SyncNeed: whom this instruction waits for when the warp has diverged */
+    uint32_t opinfo; /* copy of ci->opinfo */
 };
 
 typedef struct Split {
@@ -78,22 +83,24 @@ typedef struct Split {
 struct Warp {
     uint32_t *base[2]; /* [0] registers: n_slots rows; [1] constants, shared by all warps */
     uint32_t *preds;
-    uint32_t live;     /* lanes that exist and have not exited */
-    uint32_t mask, pc; /* the running split */
+    uint32_t live;      /* lanes that exist and have not exited */
+    uint32_t mask, pc;  /* the running split */
     Split splits[WARP]; /* the others, sorted by pc */
     uint32_t n_splits;
-    uint32_t id;       /* warp id in the CTA */
-    uint32_t full;     /* lanes that exist */
+    uint32_t id;   /* warp id in the CTA */
+    uint32_t full; /* lanes that exist */
     Cta *cta;
-    uint8_t *local;    /* per-thread local memory: 32 x local_bytes */
+    uint8_t *local; /* per-thread local memory: 32 x local_bytes */
     uint32_t tid[3][WARP];
-    uint32_t stop;       /* lowest pc above the running one at which another split stands, or UINT32_MAX */
-    uint32_t retry_pc;   /* blocking instruction that yield may go back to, or UINT32_MAX */
-    uint32_t loops;      /* backward branches since another split last ran */
-    uint32_t hold;       /* the running split stays for so many more decisions, though it is not the lowest */
-    bool stuck;          /* every split is parked: the running instruction can never have its member mask */
+    uint32_t
+        stop; /* lowest pc above the running one at which another split stands, or UINT32_MAX */
+    uint32_t retry_pc; /* blocking instruction that yield may go back to, or UINT32_MAX */
+    uint32_t loops;    /* backward branches since another split last ran */
+    uint32_t
+        hold; /* the running split stays for so many more decisions, though it is not the lowest */
+    bool stuck; /* every split is parked: the running instruction can never have its member mask */
     uint64_t n_insts, n_lane_insts; /* PTX instructions executed; times active lanes */
-    Err fault;           /* of an instruction that has no op of its own, until the next op reports it */
+    Err fault; /* of an instruction that has no op of its own, until the next op reports it */
 };
 
 /* 32 lanes of operand place o. */
@@ -104,14 +111,14 @@ static inline uint32_t *row(const Warp *w, uint32_t o)
 
 struct Cta {
     Exec *exec;
-    uint32_t slot, id;      /* slot index; linear CTA id in the grid */
+    uint32_t slot, id; /* slot index; linear CTA id in the grid */
     uint32_t ctaid[3];
-    uint32_t rank;          /* in the cluster */
-    uint32_t sm;            /* %smid */
+    uint32_t rank; /* in the cluster */
+    uint32_t sm;   /* %smid */
     Warp *warps;
-    uint8_t *shared;        /* window offsets 0 .. shared_bytes-1; user data from SHARED_BASE */
+    uint8_t *shared; /* window offsets 0 .. shared_bytes-1; user data from SHARED_BASE */
     uint32_t shared_bytes;
-    uint32_t (*tmem)[128];  /* [512 columns][128 lanes] */
+    uint32_t (*tmem)[128]; /* [512 columns][128 lanes] */
     bool active;
     struct AsyncPool *async; /* in-flight asynchronous operations, sim/func/async.h */
 };
@@ -128,31 +135,36 @@ typedef struct ExecDesc {
     uint8_t simd;            /* 0: the fastest of this processor; else 1 + SimdIsa, for tests */
 } ExecDesc;
 
-/* Binds the code and allocates everything that running needs, in `a`. ERR_UNSUPPORTED names an instruction (with its
- * PTX line) that has no meaning here yet; ERR_SEMANTIC for a block size, shared memory or cluster the kernel or the
- * machine does not take (227 KB = 232448 bytes of shared memory per CTA). */
+/* Binds the code and allocates everything that running needs, in `a`. ERR_UNSUPPORTED names an
+ * instruction (with its PTX line) that has no meaning here yet; ERR_SEMANTIC for a block size,
+ * shared memory or cluster the kernel or the machine does not take (227 KB = 232448 bytes of shared
+ * memory per CTA). */
 bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err);
 
 /* Gives back what exec_new took besides the arena (memory maps of CTA slots). */
 void exec_free(Exec *x);
 
-/* Places the module's .global and .const variables in memory, with their initial values, and says where. */
+/* Places the module's .global and .const variables in memory, with their initial values, and says
+ * where. */
 bool exec_load_module(Arena *a, const Module *m, GlobalMem *mem, CodeLayout *layout, Err *err);
 
 /* The executor as a front end. Different slots may be driven by different host threads. */
 Front *exec_front(Exec *x);
 
-/* Reports a fault of the simulated program at the running instruction: place in the PTX, role/warp, lane (or -1).
- * Returns false. */
-bool exec_fault(ExecCtx *x, const XInsn *in, int lane, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Reports a fault of the simulated program at the running instruction: place in the PTX, role/warp,
+ * lane (or -1). Returns false. */
+bool exec_fault(ExecCtx *x, const XInsn *in, int lane, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
-/* The runner without time (sim/func/run.c): executes the CTAs [first, first + n) of the grid, or all with n = 0, on
- * `threads` host threads; asynchronous operations complete as late as they legally can (when no warp can move), so
- * that a program which forgets to wait reads poison. Same bytes whatever the number of threads. ERR_FAULT,
- * ERR_DEADLOCK (who waits for what). warp_insts may be NULL: count of executed PTX warp instructions. */
+/* The runner without time (sim/func/run.c): executes the CTAs [first, first + n) of the grid, or
+ * all with n = 0, on `threads` host threads; asynchronous operations complete as late as they
+ * legally can (when no warp can move), so that a program which forgets to wait reads poison. Same
+ * bytes whatever the number of threads. ERR_FAULT, ERR_DEADLOCK (who waits for what). warp_insts
+ * may be NULL: count of executed PTX warp instructions. */
 typedef struct RunStats {
     uint64_t warp_insts, thread_insts, ctas;
 } RunStats;
-bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t threads, RunStats *stats, Err *err);
+bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t threads,
+              RunStats *stats, Err *err);
 
 #endif

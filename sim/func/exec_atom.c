@@ -1,6 +1,6 @@
-/* atom and red: read-modify-write, lane by lane in order. Global memory is shared by CTAs on other host threads, so
- * there every update is one atomic exchange of the host; vectors are atomic by element, as PTX says. 128-bit
- * forms are not executed. PTX ISA "atom", "red". */
+/* atom and red: read-modify-write, lane by lane in order. Global memory is shared by CTAs on other
+ * host threads, so there every update is one atomic exchange of the host; vectors are atomic by
+ * element, as PTX says. 128-bit forms are not executed. PTX ISA "atom", "red". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/lanes.h"
 #include "sim/func/num.h"
@@ -8,13 +8,14 @@
 typedef struct Rmw {
     uint8_t op; /* MV_ATOM_... */
     PtxType type;
-    bool ftz;   /* f32 in global memory flushes subnormals (PTX ISA, atom.add.f32) */
+    bool ftz; /* f32 in global memory flushes subnormals (PTX ISA, atom.add.f32) */
 } Rmw;
 
 static uint64_t extend(PtxType t, uint64_t v)
 {
     uint32_t unused = 64u - type_info[t].bits;
-    return type_info[t].kind == 'S' ? (uint64_t)((int64_t)(v << unused) >> unused) : v << unused >> unused;
+    return type_info[t].kind == 'S' ? (uint64_t)((int64_t)(v << unused) >> unused)
+                                    : v << unused >> unused;
 }
 
 static uint64_t update_int(const Rmw *r, uint64_t old, uint64_t b)
@@ -51,10 +52,12 @@ static uint32_t update_half(const Rmw *r, NumType t, uint32_t old, uint32_t b)
     NumMode rn = {.rnd = NUM_RN};
     if (r->op == MV_ATOM_ADD)
         return num_add(t, old, b, rn);
-    uint32_t x = (uint32_t)num_convert(NUM_F32, t, old, rn), y = (uint32_t)num_convert(NUM_F32, t, b, rn);
+    uint32_t x = (uint32_t)num_convert(NUM_F32, t, old, rn),
+             y = (uint32_t)num_convert(NUM_F32, t, b, rn);
     if (num_is_nan_f32(x) || num_is_nan_f32(y))
         return num_is_nan_f32(x) && num_is_nan_f32(y) ? 0x7fffu : num_is_nan_f32(x) ? b : old;
-    bool less = num_float(x) < num_float(y) || (num_float(x) == num_float(y) && old >> 15 > b >> 15);
+    bool less =
+        num_float(x) < num_float(y) || (num_float(x) == num_float(y) && old >> 15 > b >> 15);
     return less == (r->op == MV_ATOM_MIN) ? old : b;
 }
 
@@ -80,7 +83,8 @@ static uint64_t update_float(const Rmw *r, uint64_t old, uint64_t b)
     NumType t = r->type == T_BF16 || r->type == T_BF16X2 ? NUM_BF16 : NUM_F16;
     uint64_t v = 0;
     for (uint32_t at = 0; at < type_info[r->type].bits; at += 16) {
-        uint32_t half = update_half(r, t, (uint32_t)(old >> at) & 0xffff, (uint32_t)(b >> at) & 0xffff);
+        uint32_t half =
+            update_half(r, t, (uint32_t)(old >> at) & 0xffff, (uint32_t)(b >> at) & 0xffff);
         v |= (uint64_t)(half & 0xffff) << at;
     }
     return v;
@@ -89,10 +93,12 @@ static uint64_t update_float(const Rmw *r, uint64_t old, uint64_t b)
 static uint64_t update(const Rmw *r, uint64_t old, uint64_t b)
 {
     bool moves = r->op == MV_ATOM_EXCH;
-    return type_info[r->type].kind == 'F' && !moves ? update_float(r, old, b) : update_int(r, old, b);
+    return type_info[r->type].kind == 'F' && !moves ? update_float(r, old, b)
+                                                    : update_int(r, old, b);
 }
 
-/* Atomic on the host: replaces the value at p by f(old) and returns old. compare: only if old equals *expect. */
+/* Atomic on the host: replaces the value at p by f(old) and returns old. compare: only if old
+ * equals *expect. */
 #define HOST_RMW(U)                                                                                \
     static uint64_t rmw_##U(const Rmw *r, uint8_t *p, uint64_t b, const uint64_t *expect)          \
     {                                                                                              \
@@ -149,7 +155,8 @@ static bool run(ExecCtx *x, const XInsn *in, uint32_t mask, const Operands *o)
     bool remote = false;
     for (uint32_t m = mask; m; m &= m - 1) {
         uint32_t i = first_lane(m);
-        if (!place_at(x, in, (int)i, in->ci->mod[MC_SS], opd_addr(w, o->mem, i), elems * elem_bytes, &at[i]))
+        if (!place_at(x, in, (int)i, in->ci->mod[MC_SS], opd_addr(w, o->mem, i), elems * elem_bytes,
+                      &at[i]))
             return false;
         addr[i] = at[i].addr;
         remote |= at[i].space == SP_SHARED && at[i].owner != x->cta;
@@ -178,8 +185,10 @@ static bool atom(ExecCtx *x, const XInsn *in, uint32_t mask)
 
 static bool atom_cas(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
-    Operands o = {
-        .d = opd(x->w, in, 0), .mem = opd(x->w, in, 1), .b = opd(x->w, in, 2), .c = opd(x->w, in, 3)};
+    Operands o = {.d = opd(x->w, in, 0),
+                  .mem = opd(x->w, in, 1),
+                  .b = opd(x->w, in, 2),
+                  .c = opd(x->w, in, 3)};
     return run(x, in, mask, &o);
 }
 

@@ -1,5 +1,5 @@
-/* Bit counting, bit fields, byte permutation, funnel shifts, three-input logic. PTX ISA "Integer Arithmetic", "Logic and
- * Shift", "prmt". */
+/* Bit counting, bit fields, byte permutation, funnel shifts, three-input logic. PTX ISA "Integer
+ * Arithmetic", "Logic and Shift", "prmt". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/vec.h"
 
@@ -73,13 +73,17 @@ static void lop3_bool(Warp *w, const XInsn *in, uint32_t mask)
 
 BIND_BITS(lop3_bool, lop3_bool)
 
-/* The selector of the generic mode that a special mode amounts to: row = mode, column = low two bits of c. */
+/* The selector of the generic mode that a special mode amounts to: row = mode, column = low two
+ * bits of c. */
 static void prmt_mode(Warp *w, const XInsn *in, uint32_t mask)
 {
     static const uint16_t selector[][4] = {
-        [MV_PRMT_F4E] = {0x3210, 0x4321, 0x5432, 0x6543}, [MV_PRMT_B4E] = {0x5670, 0x6701, 0x7012, 0x0123},
-        [MV_PRMT_RC8] = {0x0000, 0x1111, 0x2222, 0x3333}, [MV_PRMT_ECL] = {0x3210, 0x3211, 0x3222, 0x3333},
-        [MV_PRMT_ECR] = {0x0000, 0x1110, 0x2210, 0x3210}, [MV_PRMT_RC16] = {0x1010, 0x3232, 0x1010, 0x3232},
+        [MV_PRMT_F4E] = {0x3210, 0x4321, 0x5432, 0x6543},
+        [MV_PRMT_B4E] = {0x5670, 0x6701, 0x7012, 0x0123},
+        [MV_PRMT_RC8] = {0x0000, 0x1111, 0x2222, 0x3333},
+        [MV_PRMT_ECL] = {0x3210, 0x3211, 0x3222, 0x3333},
+        [MV_PRMT_ECR] = {0x0000, 0x1110, 0x2210, 0x3210},
+        [MV_PRMT_RC16] = {0x1010, 0x3232, 0x1010, 0x3232},
     };
     const uint16_t *sel = selector[in->ci->mod[MC_PRMT]];
     for (uint32_t i = 0; i < WARP; i++) {

@@ -1,21 +1,23 @@
-/* Bulk copies without a tensor map: cp.async.bulk, cp.reduce.async.bulk, their groups and prefetches.
+/* Bulk copies without a tensor map: cp.async.bulk, cp.reduce.async.bulk, their groups and
+ * prefetches.
  *
- * Loads into shared memory read their source when they complete. Stores read shared memory at ASYNC_READ into the
- * staging ring and write global memory at ASYNC_DONE; without room in the ring they write at once, which is legal.
- * Source: PTX ISA 9.7.9.25; research/ptx.md 3.10. */
+ * Loads into shared memory read their source when they complete. Stores read shared memory at
+ * ASYNC_READ into the staging ring and write global memory at ASYNC_DONE; without room in the ring
+ * they write at once, which is legal. Source: PTX ISA 9.7.9.25; research/ptx.md 3.10. */
 #include "sim/func/engine.h"
 
 enum { BULK_ALIGN = 16, CTA_OFFSET = 0xffffff };
 
-static uint8_t *global_range(Exec *x, const Cta *cta, const Async *as, uint64_t addr, uint32_t bytes, Err *err)
+static uint8_t *global_range(Exec *x, const Cta *cta, const Async *as, uint64_t addr,
+                             uint32_t bytes, Err *err)
 {
     uint8_t *p = mem_ptr(x->desc.mem, addr, bytes);
     if (p || bytes == 0)
         return p;
     char text[200];
     mem_describe(x->desc.mem, addr, text, sizeof text);
-    async_fault(x, cta, as, err, "bulk copy of %u bytes at global address 0x%llx: %s", bytes, (unsigned long long)addr,
-                text);
+    async_fault(x, cta, as, err, "bulk copy of %u bytes at global address 0x%llx: %s", bytes,
+                (unsigned long long)addr, text);
     return NULL;
 }
 
@@ -39,7 +41,8 @@ static bool g2s_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
         if (!async_fill(x, cta, first_lane(m), &to, err))
             return false;
         if (!to)
-            return async_fault(x, cta, as, err, "bulk copy to CTA rank %u, which has exited", first_lane(m));
+            return async_fault(x, cta, as, err, "bulk copy to CTA rank %u, which has exited",
+                               first_lane(m));
         if (as->u.bulk.bytes)
             memcpy(to->shared + (as->u.bulk.smem & CTA_OFFSET), src, as->u.bulk.bytes);
     }
@@ -54,7 +57,8 @@ static bool s2s_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
     if (!async_fill(x, cta, as->u.bulk.smem2 >> 24, &to, err))
         return false;
     if (!to)
-        return async_fault(x, cta, as, err, "bulk copy to CTA rank %u, which has exited", as->u.bulk.smem2 >> 24);
+        return async_fault(x, cta, as, err, "bulk copy to CTA rank %u, which has exited",
+                           as->u.bulk.smem2 >> 24);
     uint8_t *dst = to->shared + (as->u.bulk.smem2 & CTA_OFFSET);
     const uint8_t *src = cta->shared + (as->u.bulk.smem & CTA_OFFSET);
     if (as->u.bulk.redop)
@@ -67,9 +71,11 @@ static bool s2s_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
 static bool check_size(ExecCtx *x, const XInsn *in, uint32_t lane, uint32_t bytes, uint64_t gaddr)
 {
     if (bytes % BULK_ALIGN != 0)
-        return exec_fault(x, in, (int)lane, "bulk copy of %u bytes: must be a multiple of 16", bytes);
+        return exec_fault(x, in, (int)lane, "bulk copy of %u bytes: must be a multiple of 16",
+                          bytes);
     if (gaddr % BULK_ALIGN != 0)
-        return exec_fault(x, in, (int)lane, "bulk copy at global address 0x%llx: must be aligned to 16 bytes",
+        return exec_fault(x, in, (int)lane,
+                          "bulk copy at global address 0x%llx: must be aligned to 16 bytes",
                           (unsigned long long)gaddr);
     return true;
 }
@@ -100,7 +106,8 @@ static bool dyn_g2s(ExecCtx *x, const XInsn *in, uint32_t mask)
         uint64_t dst = opd_shared(x, opd(w, in, 0), lane), src = opd_addr(w, opd(w, in, 1), lane);
         uint64_t mbar = opd_shared(x, opd(w, in, 3), lane);
         Cta *owner, *mbar_owner;
-        if (!check_size(x, in, lane, bytes, src) || !shared_at(x, in, (int)lane, dst, bytes, BULK_ALIGN, &owner) ||
+        if (!check_size(x, in, lane, bytes, src) ||
+            !shared_at(x, in, (int)lane, dst, bytes, BULK_ALIGN, &owner) ||
             !shared_at(x, in, (int)lane, mbar, 8, 8, &mbar_owner))
             return false;
         Async *as = start_async(x, in, g2s_async);
@@ -110,7 +117,8 @@ static bool dyn_g2s(ExecCtx *x, const XInsn *in, uint32_t mask)
         as->u.bulk.gaddr = src;
         as->u.bulk.smem = (uint32_t)dst;
         as->u.bulk.bytes = bytes;
-        as->u.bulk.mask = (uint16_t)(multicast ? opd_u32(x, opd(w, in, 4), lane) : 1u << owner->rank);
+        as->u.bulk.mask =
+            (uint16_t)(multicast ? opd_u32(x, opd(w, in, 4), lane) : 1u << owner->rank);
         LoadSync s = {.bytes = bytes,
                       .rows = (bytes + TMA_ROW_BYTES - 1) / TMA_ROW_BYTES,
                       .sync = own_shared(mbar_owner, (uint32_t)mbar & CTA_OFFSET),
@@ -131,12 +139,14 @@ static bool dyn_s2s(ExecCtx *x, const XInsn *in, uint32_t mask)
         uint64_t dst = opd_shared(x, opd(w, in, 0), lane), src = opd_shared(x, opd(w, in, 1), lane);
         uint64_t mbar = opd_shared(x, opd(w, in, 3), lane);
         Cta *owner, *from, *mbar_owner;
-        if (!check_size(x, in, lane, bytes, 0) || !shared_at(x, in, (int)lane, dst, bytes, BULK_ALIGN, &owner) ||
+        if (!check_size(x, in, lane, bytes, 0) ||
+            !shared_at(x, in, (int)lane, dst, bytes, BULK_ALIGN, &owner) ||
             !shared_at(x, in, (int)lane, src, bytes, BULK_ALIGN, &from) ||
             !shared_at(x, in, (int)lane, mbar, 8, 8, &mbar_owner))
             return false;
         if (from != x->cta || mbar_owner != owner)
-            return exec_fault(x, in, (int)lane, "the source must be the CTA's own, the mbarrier the destination's");
+            return exec_fault(x, in, (int)lane,
+                              "the source must be the CTA's own, the mbarrier the destination's");
         Async *as = start_async(x, in, s2s_async);
         if (!as)
             return false;
@@ -180,7 +190,8 @@ static bool s2g_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
     return true;
 }
 
-void store_op(ExecCtx *x, uint32_t bytes, uint32_t rows, uint64_t global, const Async *as, bool reduces)
+void store_op(ExecCtx *x, uint32_t bytes, uint32_t rows, uint64_t global, const Async *as,
+              bool reduces)
 {
     Op *o = emit(x, OK_TMA_STORE);
     o->bytes = bytes;
@@ -198,10 +209,12 @@ static bool dyn_s2g(ExecCtx *x, const XInsn *in, uint32_t mask)
         uint32_t lane = first_lane(m), bytes = opd_u32(x, opd(w, in, 2), lane);
         uint64_t dst = opd_addr(w, opd(w, in, 0), lane), src = opd_shared(x, opd(w, in, 1), lane);
         Cta *owner;
-        if (!check_size(x, in, lane, bytes, dst) || !shared_at(x, in, (int)lane, src, bytes, BULK_ALIGN, &owner))
+        if (!check_size(x, in, lane, bytes, dst) ||
+            !shared_at(x, in, (int)lane, src, bytes, BULK_ALIGN, &owner))
             return false;
         if (owner != x->cta)
-            return exec_fault(x, in, (int)lane, "the source of a bulk store must be the CTA's own shared memory");
+            return exec_fault(x, in, (int)lane,
+                              "the source of a bulk store must be the CTA's own shared memory");
         Async *as = start_async(x, in, s2g_async);
         if (!as)
             return false;
@@ -210,7 +223,8 @@ static bool dyn_s2g(ExecCtx *x, const XInsn *in, uint32_t mask)
         as->u.bulk.bytes = bytes;
         as->u.bulk.redop = in->ci->mod[MC_REDOP];
         as->u.bulk.type = in->ci->type[0];
-        store_op(x, bytes, (bytes + TMA_ROW_BYTES - 1) / TMA_ROW_BYTES, dst, as, as->u.bulk.redop != 0);
+        store_op(x, bytes, (bytes + TMA_ROW_BYTES - 1) / TMA_ROW_BYTES, dst, as,
+                 as->u.bulk.redop != 0);
     }
     return true;
 }

@@ -1,6 +1,6 @@
-/* cp.async (LDGSTS): copies of 4, 8 or 16 bytes by each lane, zero-filled beyond the source size, their groups, and
- * the arrival on an mbarrier when they are done. Source and destination are touched at ASYNC_DONE.
- * Source: PTX ISA 9.7.9.25.3; research/ptx.md 3.17. */
+/* cp.async (LDGSTS): copies of 4, 8 or 16 bytes by each lane, zero-filled beyond the source size,
+ * their groups, and the arrival on an mbarrier when they are done. Source and destination are
+ * touched at ASYNC_DONE. Source: PTX ISA 9.7.9.25.3; research/ptx.md 3.17. */
 #include "sim/func/engine.h"
 
 enum { CTA_OFFSET = 0xffffff, ALL_GROUPS = 0 };
@@ -19,7 +19,8 @@ static bool copy_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
         if (n && !src) {
             char text[200];
             mem_describe(x->desc.mem, as->u.ldgsts.src[lane], text, sizeof text);
-            return async_fault(x, cta, as, err, "cp.async of %u bytes at global address 0x%llx, lane %u: %s", n,
+            return async_fault(x, cta, as, err,
+                               "cp.async of %u bytes at global address 0x%llx, lane %u: %s", n,
                                (unsigned long long)as->u.ldgsts.src[lane], lane, text);
         }
         if (n)
@@ -65,14 +66,16 @@ static bool dyn_copy(ExecCtx *x, const XInsn *in, uint32_t mask)
         if (owner != x->cta)
             return exec_fault(x, in, (int)lane, "cp.async to another CTA's shared memory");
         if (src % size != 0)
-            return exec_fault(x, in, (int)lane, "cp.async at global address 0x%llx: must be aligned to %u bytes",
+            return exec_fault(x, in, (int)lane,
+                              "cp.async at global address 0x%llx: must be aligned to %u bytes",
                               (unsigned long long)src, size);
         if (limit && limit->kind == CO_PRED)
             n = opd_pred(w, limit) >> lane & 1 ? 0 : size;
         else if (limit && in->ci->op == OP_CP_ASYNC)
             n = opd_u32(x, limit, lane);
         if (n > size)
-            return exec_fault(x, in, (int)lane, "cp.async with a source of %u bytes and %u to write", n, size);
+            return exec_fault(x, in, (int)lane,
+                              "cp.async with a source of %u bytes and %u to write", n, size);
         as->u.ldgsts.dst[lane] = (uint32_t)dst;
         as->u.ldgsts.src[lane] = src;
         as->u.ldgsts.src_bytes[lane] = n;
@@ -109,8 +112,8 @@ static bool dyn_wait_all(ExecCtx *x, const XInsn *in, uint32_t mask)
     return true;
 }
 
-/* cp.async.mbarrier.arrive [a]: one arrival per lane, when the warp's earlier copies are done. Without .noinc the
- * driver raises the pending count when the instruction issues. */
+/* cp.async.mbarrier.arrive [a]: one arrival per lane, when the warp's earlier copies are done.
+ * Without .noinc the driver raises the pending count when the instruction issues. */
 static bool dyn_mbar_arrive(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     bool noinc = in->ci->mod[MC_MBSEM] == MV_MBSEM_NOINC;

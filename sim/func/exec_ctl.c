@@ -21,8 +21,8 @@ bool exec_bra(const Code *c, const CodeInsn *in, Bound *out)
     return true;
 }
 
-/* brx.idx a, targets: each lane goes to targets[a]. Lowering gives the list as a CO_LABEL whose n slots are indices in
- * Code.insns. */
+/* brx.idx a, targets: each lane goes to targets[a]. Lowering gives the list as a CO_LABEL whose n
+ * slots are indices in Code.insns. */
 static bool brx_idx(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     const Warp *w = x->w;
@@ -91,8 +91,8 @@ bool exec_trap(const Code *c, const CodeInsn *in, Bound *out)
     return true;
 }
 
-/* Only functions without a body are still called: vprintf, __assertfail. Nothing prints here, so reaching one is
- * an error that says which. */
+/* Only functions without a body are still called: vprintf, __assertfail. Nothing prints here, so
+ * reaching one is an error that says which. */
 static bool call(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     const CodeOpd *callee = opd(x->w, in, 1);

@@ -1,5 +1,6 @@
-/* cvt: between integers, floats and packed formats. The frequent forms have vector functions (vec.h), the rest goes
- * through the exact numbers of num.h lane by lane. PTX ISA "cvt"; rules: research/ptx.md 3.16, 4.4. */
+/* cvt: between integers, floats and packed formats. The frequent forms have vector functions
+ * (vec.h), the rest goes through the exact numbers of num.h lane by lane. PTX ISA "cvt"; rules:
+ * research/ptx.md 3.16, 4.4. */
 #include "sim/func/exec_decl.h"
 #include "sim/func/num.h"
 #include "sim/func/vec.h"
@@ -119,7 +120,8 @@ static uint64_t to_float(const CodeInsn *ci, uint64_t v, PtxType from, PtxType t
     NumMode mode = mode_of(ci);
     bool ftz = ci->mod[MC_FTZ] != 0;
     if (!is_float(from)) {
-        NumValue n = type_info[from].kind == 'S' ? num_of_s64((int64_t)extend(v, from)) : num_of_u64(extend(v, from));
+        NumValue n = type_info[from].kind == 'S' ? num_of_s64((int64_t)extend(v, from))
+                                                 : num_of_u64(extend(v, from));
         return num_pack(format(to), n, mode);
     }
     if (ftz && from == T_F32)
@@ -135,7 +137,8 @@ static void cvt_any(Warp *w, const XInsn *in, uint32_t mask)
     const CodeInsn *ci = in->ci;
     const CodeOpd *d = opd(w, in, 0), *a = opd(w, in, 1);
     PtxType to = (PtxType)ci->type[0], from = (PtxType)ci->type[1];
-    uint64_t width = type_info[from].bits >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << type_info[from].bits) - 1;
+    uint64_t width =
+        type_info[from].bits >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << type_info[from].bits) - 1;
     for (uint32_t i = 0; i < WARP; i++) {
         if (!(mask >> i & 1))
             continue;
@@ -213,7 +216,8 @@ static void cvt_pair(Warp *w, const XInsn *in, uint32_t mask)
     uint32_t *d = row(w, in->row[0]);
     const uint32_t *a = row(w, in->row[1]), *b = row(w, in->row[2]);
     for (uint32_t i = 0; i < WARP; i++) {
-        uint64_t hi = num_convert(format(to), NUM_F32, a[i], mode), lo = num_convert(format(to), NUM_F32, b[i], mode);
+        uint64_t hi = num_convert(format(to), NUM_F32, a[i], mode),
+                 lo = num_convert(format(to), NUM_F32, b[i], mode);
         d[i] = mask >> i & 1 ? (uint32_t)(hi << element_step(to) | lo) : d[i];
     }
 }

@@ -1,5 +1,6 @@
-/* f16, bf16 and their packed pairs: each half by itself, exact and rounded once (num.h). Slower than f32, and rare in
- * the kernels this project runs. PTX ISA "Half Precision Floating Point Instructions". */
+/* f16, bf16 and their packed pairs: each half by itself, exact and rounded once (num.h). Slower
+ * than f32, and rare in the kernels this project runs. PTX ISA "Half Precision Floating Point
+ * Instructions". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/num.h"
 #include "sim/func/vec.h"
@@ -28,7 +29,8 @@ static uint32_t flush(const Half *h, uint32_t v)
 }
 
 /* Operand k (a, b, c) of a lane, half j. */
-static uint32_t get(const Warp *w, const XInsn *in, const Half *h, uint32_t k, uint32_t lane, uint32_t j)
+static uint32_t get(const Warp *w, const XInsn *in, const Half *h, uint32_t k, uint32_t lane,
+                    uint32_t j)
 {
     return flush(h, row(w, in->row[k + 1])[lane] >> 16 * j & 0xffff);
 }
@@ -132,7 +134,8 @@ static uint32_t larger(const XInsn *in, const Half *h, uint32_t a, uint32_t b, u
     return pick(in, h, a, b, true);
 }
 
-/* Through f32, whose function is exact to 1 ulp: far inside the documented error of the half forms (ptx.md 4.2). */
+/* Through f32, whose function is exact to 1 ulp: far inside the documented error of the half forms
+ * (ptx.md 4.2). */
 static void through_f32(Warp *w, const XInsn *in, uint32_t mask, NumRow1 *fn)
 {
     Half h = half_of(in->ci);
@@ -151,7 +154,8 @@ static void through_f32(Warp *w, const XInsn *in, uint32_t mask, NumRow1 *fn)
 
 static void ex2_f16(Warp *w, const XInsn *in, uint32_t mask)
 {
-    through_f32(w, in, mask, num_rows_for(w->cta->exec->isa)->ex2[in->ci->mod[MC_FTZ] ? NUM_FTZ : NUM_KEEP]);
+    through_f32(w, in, mask,
+                num_rows_for(w->cta->exec->isa)->ex2[in->ci->mod[MC_FTZ] ? NUM_FTZ : NUM_KEEP]);
 }
 
 static void tanh_f16(Warp *w, const XInsn *in, uint32_t mask)

@@ -1,6 +1,7 @@
-/* f64: the host's double, with the host's rounding mode set for directed roundings (this file is built so that the
- * compiler respects it). NaN: a NaN operand comes back quiet, else the result is the hardware's default NaN. Also
- * copysign, which f32 shares. PTX ISA "Floating Point Instructions". */
+/* f64: the host's double, with the host's rounding mode set for directed roundings (this file is
+ * built so that the compiler respects it). NaN: a NaN operand comes back quiet, else the result is
+ * the hardware's default NaN. Also copysign, which f32 shares. PTX ISA "Floating Point
+ * Instructions". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/vec.h"
 
@@ -161,8 +162,8 @@ static void abs_f64(Warp *w, const XInsn *in, uint32_t mask)
             put(w, in, i, get(w, in, 1, i) & ~SIGN_F64);
 }
 
-/* rcp.approx.ftz.f64 and rsqrt.approx.ftz.f64 work on the upper 32 bits and give zero below (PTX ISA); the result
- * here is the correctly rounded one cut there. */
+/* rcp.approx.ftz.f64 and rsqrt.approx.ftz.f64 work on the upper 32 bits and give zero below (PTX
+ * ISA); the result here is the correctly rounded one cut there. */
 static void approx(Warp *w, const XInsn *in, uint32_t mask, bool square_root)
 {
     for (uint32_t i = 0; i < WARP; i++) {
@@ -170,7 +171,8 @@ static void approx(Warp *w, const XInsn *in, uint32_t mask, bool square_root)
         if ((v >> 52 & 0x7ff) == 0) /* subnormal */
             v &= SIGN_F64;
         double x = to_double(v), r = square_root ? 1.0 / sqrt(x) : 1.0 / x;
-        uint64_t bits = is_nan_bits(to_bits(r)) ? DEFAULT_NAN_F64 : to_bits(r) & ~UINT64_C(0xffffffff);
+        uint64_t bits =
+            is_nan_bits(to_bits(r)) ? DEFAULT_NAN_F64 : to_bits(r) & ~UINT64_C(0xffffffff);
         if ((bits >> 52 & 0x7ff) == 0)
             bits &= SIGN_F64;
         if (mask >> i & 1)

@@ -1,5 +1,5 @@
-/* f32 and f32x2 arithmetic and functions: table entries by rounding and modifiers. PTX ISA "Floating Point
- * Instructions", "Half Precision ..." are in exec_f16.c, f64 in exec_f64.c. */
+/* f32 and f32x2 arithmetic and functions: table entries by rounding and modifiers. PTX ISA
+ * "Floating Point Instructions", "Half Precision ..." are in exec_f16.c, f64 in exec_f64.c. */
 #include "sim/func/exec_decl.h"
 #include "sim/func/vec.h"
 

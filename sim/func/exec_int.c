@@ -1,5 +1,5 @@
-/* Integer arithmetic, logic and shifts: one table entry by operand type. PTX ISA "Integer Arithmetic Instructions",
- * "Logic and Shift Instructions". */
+/* Integer arithmetic, logic and shifts: one table entry by operand type. PTX ISA "Integer
+ * Arithmetic Instructions", "Logic and Shift Instructions". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/vec.h"
 

@@ -1,6 +1,7 @@
-/* ld and st in all state spaces. All lanes' addresses are checked first, so that a fault leaves memory and registers as
- * they were; then the lanes move one after another, in order of lane (two lanes that store to one address: the higher
- * wins, where hardware promises nothing). PTX ISA "ld", "st"; research/ptx.md 3.17. */
+/* ld and st in all state spaces. All lanes' addresses are checked first, so that a fault leaves
+ * memory and registers as they were; then the lanes move one after another, in order of lane (two
+ * lanes that store to one address: the higher wins, where hardware promises nothing). PTX ISA "ld",
+ * "st"; research/ptx.md 3.17. */
 #include "sim/func/exec_decl.h"
 #include "sim/func/lanes.h"
 #include "sim/func/vec.h"
@@ -59,11 +60,12 @@ static bool in_one_object(ExecCtx *x, const XInsn *in, const Access *a, uint32_t
     uint64_t start, bytes, off[WARP];
     if (a->mem->n != 2 || (in->ci->mod[MC_SS] != MV_SS_GLOBAL && in->ci->mod[MC_SS] != 0))
         return false;
-    uint8_t *host = mem_object(x->exec->desc.mem, opd_addr(w, a->mem, first_lane(mask)), &start, &bytes);
+    uint8_t *host =
+        mem_object(x->exec->desc.mem, opd_addr(w, a->mem, first_lane(mask)), &start, &bytes);
     const VecMem *v = &vec_fns(x->exec->isa)->mem;
     if (!host || bytes < a->bytes ||
-        !v->offsets64(off, opd_row(w, a->mem, 0), opd_row(w, a->mem, 1), (uint64_t)a->mem->imm - start,
-                      bytes - a->bytes, a->bytes - 1, mask))
+        !v->offsets64(off, opd_row(w, a->mem, 0), opd_row(w, a->mem, 1),
+                      (uint64_t)a->mem->imm - start, bytes - a->bytes, a->bytes - 1, mask))
         return false;
     for (uint32_t i = 0; i < WARP; i++) {
         l->addr[i] = start + off[i];
@@ -97,16 +99,19 @@ static bool whole_words(const Access *a)
     return a->elem_bytes >= 4 && a->elem_bytes == 4 * a->elem_slots;
 }
 
-/* Whole words in the CTA's own shared memory, addressed by one register: the usual case, without a look at each lane.
- * off counts from the start of the user's shared memory. */
-static bool own_shared_words(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask, uint32_t off[WARP])
+/* Whole words in the CTA's own shared memory, addressed by one register: the usual case, without a
+ * look at each lane. off counts from the start of the user's shared memory. */
+static bool own_shared_words(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask,
+                             uint32_t off[WARP])
 {
     const Cta *c = x->cta;
     uint32_t size = c->shared_bytes - SHARED_BASE;
-    if (!is_shared_space(in->ci->mod[MC_SS]) || a->mem->n != 1 || !whole_words(a) || a->bytes > size)
+    if (!is_shared_space(in->ci->mod[MC_SS]) || a->mem->n != 1 || !whole_words(a) ||
+        a->bytes > size)
         return false;
     uint32_t add = (uint32_t)a->mem->imm - own_shared(c, SHARED_BASE);
-    return vec_fns(x->exec->isa)->mem.offsets(off, opd_row(x->w, a->mem, 0), add, size - a->bytes, a->bytes - 1, mask);
+    return vec_fns(x->exec->isa)
+        ->mem.offsets(off, opd_row(x->w, a->mem, 0), add, size - a->bytes, a->bytes - 1, mask);
 }
 
 static void own_shared_op(ExecCtx *x, const Access *a, uint32_t mask, const uint32_t off[WARP])
@@ -281,5 +286,6 @@ bool exec_st(const Code *c, const CodeInsn *in, Bound *out)
     (void)c;
     uint8_t ss = in->mod[MC_SS];
     out->dyn = st;
-    return ss != MV_SS_PARAM && ss != MV_SS_PARAM_FUNC && ss != MV_SS_PARAM_ENTRY && ss != MV_SS_CONST;
+    return ss != MV_SS_PARAM && ss != MV_SS_PARAM_FUNC && ss != MV_SS_PARAM_ENTRY &&
+           ss != MV_SS_CONST;
 }

@@ -1,9 +1,9 @@
-/* ldmatrix and stmatrix (8x8 tiles of 16 bits), edits of tensor maps, and the tensor-core forms that have no meaning
- * here yet.
+/* ldmatrix and stmatrix (8x8 tiles of 16 bits), edits of tensor maps, and the tensor-core forms
+ * that have no meaning here yet.
  *
- * Thread l of a warp holds row l / 4, elements 2 (l % 4) and the next, of each 8x8 tile; the row addresses of tile i
- * come from lanes 8i .. 8i + 7 (research/ptx.md 3.17). The four tiles of .x4 are read in four passes.
- * Layout of the tensor map: research/ptx.md 3.11. */
+ * Thread l of a warp holds row l / 4, elements 2 (l % 4) and the next, of each 8x8 tile; the row
+ * addresses of tile i come from lanes 8i .. 8i + 7 (research/ptx.md 3.17). The four tiles of .x4
+ * are read in four passes. Layout of the tensor map: research/ptx.md 3.11. */
 #include "sim/func/engine.h"
 
 enum { TILE_ROWS = 8, ROW_BYTES = 16, MAP_BYTES = 128, MAP_WORDS = 16 };
@@ -16,7 +16,8 @@ static uint32_t tiles_of(const XInsn *in)
 }
 
 /* Pointers to the rows of all tiles, from the lanes that give addresses. */
-static bool find_rows(ExecCtx *x, const XInsn *in, const CodeOpd *addr, uint32_t tiles, uint8_t *rows[WARP])
+static bool find_rows(ExecCtx *x, const XInsn *in, const CodeOpd *addr, uint32_t tiles,
+                      uint8_t *rows[WARP])
 {
     for (uint32_t r = 0; r < tiles * TILE_ROWS; r++) {
         rows[r] = shared_at(x, in, (int)r, opd_shared(x, addr, r), ROW_BYTES, ROW_BYTES, NULL);
@@ -118,12 +119,15 @@ static void set_bits(uint64_t *words, uint32_t word, uint32_t lo, uint32_t bits,
 
 static void replace_stride(uint64_t *words, uint32_t ord, uint64_t bytes)
 {
-    static const struct { uint8_t word, lo; } low[4] = {{1, 32}, {2, 0}, {2, 32}, {3, 0}};
+    static const struct {
+        uint8_t word, lo;
+    } low[4] = {{1, 32}, {2, 0}, {2, 32}, {3, 0}};
     set_bits(words, low[ord].word, low[ord].lo, 32, bytes >> 4);
     set_bits(words, 3, 32 + 4 * ord, 4, bytes >> 36);
 }
 
-/* False: no such ordinal. The instruction's rank and element type are those of the map (rank - 1, 0..15). */
+/* False: no such ordinal. The instruction's rank and element type are those of the map (rank - 1,
+ * 0..15). */
 static bool replace_field(uint64_t *words, uint8_t field, uint32_t ord, uint64_t v)
 {
     switch (field) {
@@ -170,16 +174,20 @@ static bool dyn_tensormap_replace(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     Warp *w = x->w;
     for (uint32_t m = mask; m; m &= m - 1) {
-        uint32_t lane = first_lane(m), ord = has_opd(w, in, 1) ? opd_u32(x, opd(w, in, 1), lane) : 0;
+        uint32_t lane = first_lane(m),
+                 ord = has_opd(w, in, 1) ? opd_u32(x, opd(w, in, 1), lane) : 0;
         uint8_t ss = in->ci->mod[MC_SS];
         uint64_t words[MAP_WORDS];
-        uint64_t addr = ss == MV_SS_SHARED_CTA ? opd_shared(x, opd(w, in, 0), lane) : opd_addr(w, opd(w, in, 0), lane);
+        uint64_t addr = ss == MV_SS_SHARED_CTA ? opd_shared(x, opd(w, in, 0), lane)
+                                               : opd_addr(w, opd(w, in, 0), lane);
         Place p;
         if (!place_at(x, in, (int)lane, ss, addr, MAP_BYTES, &p))
             return false;
         memcpy(words, p.p, MAP_BYTES);
-        if (ord > 4 || !replace_field(words, in->ci->mod[MC_FIELD], ord, opd_u64(w, opd(w, in, 2), lane)))
-            return exec_fault(x, in, (int)lane, "this field of a tensor map, ordinal %u, cannot be replaced", ord);
+        if (ord > 4 ||
+            !replace_field(words, in->ci->mod[MC_FIELD], ord, opd_u64(w, opd(w, in, 2), lane)))
+            return exec_fault(x, in, (int)lane,
+                              "this field of a tensor map, ordinal %u, cannot be replaced", ord);
         memcpy(p.p, words, MAP_BYTES);
     }
     emit(x, OK_PLAIN);
@@ -190,7 +198,8 @@ static bool dyn_tensormap_replace(ExecCtx *x, const XInsn *in, uint32_t mask)
 static bool dyn_cp_fenceproxy(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     uint32_t lane = first_lane(mask);
-    uint64_t dst = opd_addr(x->w, opd(x->w, in, 0), lane), src = opd_shared(x, opd(x->w, in, 1), lane);
+    uint64_t dst = opd_addr(x->w, opd(x->w, in, 0), lane),
+             src = opd_shared(x, opd(x->w, in, 1), lane);
     Place to;
     const uint8_t *from = shared_at(x, in, (int)lane, src, MAP_BYTES, MAP_BYTES, NULL);
     if (!from || !place_at(x, in, (int)lane, MV_SS_GLOBAL, dst, MAP_BYTES, &to))

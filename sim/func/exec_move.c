@@ -1,5 +1,5 @@
-/* Moves, packing, special registers, address windows. PTX ISA "Data Movement and Conversion Instructions", "Special
- * Registers". */
+/* Moves, packing, special registers, address windows. PTX ISA "Data Movement and Conversion
+ * Instructions", "Special Registers". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/vec.h"
 
@@ -135,7 +135,8 @@ static void mov_cta_sreg(Warp *w, const XInsn *in, uint32_t mask)
     put(w, in, mask, cta_sreg(w->cta, (Sreg)in->imm));
 }
 
-/* %globaltimer counts nanoseconds: here as if at 1 GHz, since nothing in this layer knows the clock. */
+/* %globaltimer counts nanoseconds: here as if at 1 GHz, since nothing in this layer knows the
+ * clock. */
 static bool mov_clock(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     bool high = in->imm == SR_CLOCK_HI || in->imm == SR_GLOBALTIMER_HI;
@@ -165,7 +166,8 @@ bool exec_mov(const Code *c, const CodeInsn *in, Bound *out)
     return bind(d->n == 1 ? m->mov32 : d->n == 2 ? m->mov64 : d->n == 4 ? m->mov128 : NULL, out);
 }
 
-/* Elements of a vector operand narrower than 32 bits, one slot each, against a value of 1, 2 or 4 slots. */
+/* Elements of a vector operand narrower than 32 bits, one slot each, against a value of 1, 2 or 4
+ * slots. */
 typedef struct Packing {
     const CodeOpd *scalar, *vec;
     uint32_t bits; /* of an element */

@@ -1,4 +1,5 @@
-/* Comparison and selection, and logic on predicates. PTX ISA "Comparison and Selection Instructions". */
+/* Comparison and selection, and logic on predicates. PTX ISA "Comparison and Selection
+ * Instructions". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/vec.h"
 
@@ -105,7 +106,8 @@ static void setp_f64(Warp *w, const XInsn *in, uint32_t mask)
     for (uint32_t i = 0; i < WARP; i++) {
         double v[2];
         for (int k = 0; k < 2; k++) {
-            uint64_t bits = row(w, in->row[2 * k])[i] | (uint64_t)row(w, in->row[2 * k + 1])[i] << 32;
+            uint64_t bits = row(w, in->row[2 * k])[i] | (uint64_t)row(w, in->row[2 * k + 1])[i]
+                                                            << 32;
             memcpy(&v[k], &bits, sizeof v[k]);
         }
         r |= (uint32_t)compare(cmp, v[0], v[1]) << i;
@@ -126,7 +128,8 @@ static double half_value(const CodeInsn *ci, uint32_t bits, uint32_t half)
     uint32_t h = bits >> 16 * half & 0xffff;
     if (ci->mod[MC_FTZ] && !bf16 && (h & 0x7c00) == 0)
         h &= 0x8000;
-    return num_float((uint32_t)num_convert(NUM_F32, bf16 ? NUM_BF16 : NUM_F16, h, (NumMode){.rnd = NUM_RN}));
+    return num_float(
+        (uint32_t)num_convert(NUM_F32, bf16 ? NUM_BF16 : NUM_F16, h, (NumMode){.rnd = NUM_RN}));
 }
 
 static uint32_t compare_halves(const Warp *w, const XInsn *in, uint32_t half)

@@ -1,7 +1,8 @@
-/* Synchronisation: mbarriers, named and cluster barriers, fences, register reallocation, cluster addresses, hints.
+/* Synchronisation: mbarriers, named and cluster barriers, fences, register reallocation, cluster
+ * addresses, hints.
  *
- * These functions only say what a warp asks for; the driver keeps the state and does the arithmetic (front.h), except
- * for a poll of an mbarrier, which reads the word and takes its outcome at once.
+ * These functions only say what a warp asks for; the driver keeps the state and does the arithmetic
+ * (front.h), except for a poll of an mbarrier, which reads the word and takes its outcome at once.
  * Source: PTX ISA 9.7.13; research/ptx.md 3.8, 3.9, 3.12, 3.13. */
 #include "sim/func/engine.h"
 #include "sim/func/mbar.h"
@@ -18,7 +19,8 @@ static void plain_nothing(Warp *w, const XInsn *in, uint32_t mask)
 /* ---- mbarrier ---- */
 
 /* Finds the mbarrier named by the address operand in one lane. word may be NULL. */
-static bool find_mbar(ExecCtx *x, const XInsn *in, uint32_t k, uint32_t lane, uint32_t *sync, uint64_t *word)
+static bool find_mbar(ExecCtx *x, const XInsn *in, uint32_t k, uint32_t lane, uint32_t *sync,
+                      uint64_t *word)
 {
     Cta *owner;
     uint64_t addr = opd_shared(x, opd(x->w, in, k), lane);
@@ -48,7 +50,8 @@ static bool dyn_init(ExecCtx *x, const XInsn *in, uint32_t mask)
         if (!find_mbar(x, in, 0, lane, &sync, NULL))
             return false;
         if (n == 0 || n >= 1u << 20)
-            return exec_fault(x, in, (int)lane, "mbarrier.init with a count of %u: must be 1..1048575", n);
+            return exec_fault(x, in, (int)lane,
+                              "mbarrier.init with a count of %u: must be 1..1048575", n);
         emit_mbar(x, OK_MBAR_INIT, sync)->arg0 = n;
     }
     return true;
@@ -91,7 +94,8 @@ static bool arrive(ExecCtx *x, const XInsn *in, uint32_t mask, ArriveForm f)
         if (!find_mbar(x, in, 1, lane, &sync, &word))
             return false;
         if (!mbar_is_init(word))
-            return exec_fault(x, in, (int)lane, "arrives on 0x%x, which is no initialised mbarrier", sync);
+            return exec_fault(x, in, (int)lane, "arrives on 0x%x, which is no initialised mbarrier",
+                              sync);
         Op *o = op_for(x, OK_MBAR_ARRIVE, sync);
         o->arg0 += counted ? opd_u32(x, opd(w, in, (uint32_t)f.count), lane) : 1;
         o->arg1 += f.tx >= 0 ? opd_u32(x, opd(w, in, (uint32_t)f.tx), lane) : 0;
@@ -149,7 +153,8 @@ static bool dyn_complete_tx(ExecCtx *x, const XInsn *in, uint32_t mask)
     return change_tx(x, in, mask, false);
 }
 
-/* p, [a], parity | state. A recognised wait loop parks the warp and answers true; otherwise a poll. */
+/* p, [a], parity | state. A recognised wait loop parks the warp and answers true; otherwise a poll.
+ */
 static bool wait(ExecCtx *x, const XInsn *in, uint32_t mask, bool by_token)
 {
     Warp *w = x->w;
@@ -161,11 +166,13 @@ static bool wait(ExecCtx *x, const XInsn *in, uint32_t mask, bool by_token)
         if (!find_mbar(x, in, 1, lane, &sync, &word))
             return false;
         if (!mbar_is_init(word))
-            return exec_fault(x, in, (int)lane, "waits on 0x%x, which is no initialised mbarrier", sync);
+            return exec_fault(x, in, (int)lane, "waits on 0x%x, which is no initialised mbarrier",
+                              sync);
         uint32_t parity = by_token ? mbar_state(operand).parity : (uint32_t)operand & 1;
         if (mbar_phase_done(word, parity))
             done |= 1u << lane;
-        Op *o = x->n_ops ? &x->ops[x->n_ops - 1] : NULL; /* nearly always all lanes wait for the same */
+        Op *o =
+            x->n_ops ? &x->ops[x->n_ops - 1] : NULL; /* nearly always all lanes wait for the same */
         if (!o || o->sync != sync || o->arg0 != parity)
             o = emit_mbar(x, parks ? OK_MBAR_WAIT : OK_MBAR_TEST, sync);
         o->arg0 = parity;
@@ -223,8 +230,10 @@ static bool named_barrier(ExecCtx *x, const XInsn *in, uint32_t mask, OpKind kin
     if (id >= N_NAMED_BARRIERS)
         return exec_fault(x, in, (int)lane, "barrier %u: there are %d", id, N_NAMED_BARRIERS);
     if (threads == 0 || threads % WARP != 0 || threads > all)
-        return exec_fault(x, in, (int)lane, "barrier %u for %u threads: must be a multiple of 32, at most the CTA's %u",
-                          id, threads, all);
+        return exec_fault(
+            x, in, (int)lane,
+            "barrier %u for %u threads: must be a multiple of 32, at most the CTA's %u", id,
+            threads, all);
     Op *o = emit(x, kind);
     o->sync = id;
     o->arg0 = threads;
@@ -285,8 +294,9 @@ bool exec_fence(const Code *c, const CodeInsn *in, Bound *out)
 
 BIND_DYN(fence_proxy_async, dyn_fence)
 BIND_DYN(fence_proxy_tensormap, dyn_fence)
-BIND_PLAIN(tcgen05_fence, plain_nothing)   /* no SASS (ptx.md 3.6) */
-BIND_PLAIN(tcgen05_wait_ld, plain_nothing) /* no SASS: the register dependence does it (ptx.md 3.4) */
+BIND_PLAIN(tcgen05_fence, plain_nothing) /* no SASS (ptx.md 3.6) */
+BIND_PLAIN(tcgen05_wait_ld,
+           plain_nothing) /* no SASS: the register dependence does it (ptx.md 3.4) */
 
 /* ---- Warps and grids ---- */
 
@@ -360,7 +370,8 @@ static void plain_getctarank(Warp *w, const XInsn *in, uint32_t mask)
     uint32_t *d = opd_row(w, opd(w, in, 0), 0);
     for (uint32_t m = mask; m; m &= m - 1) {
         uint32_t lane = first_lane(m);
-        d[lane] = (a->kind == CO_MEM ? (uint32_t)opd_addr(w, a, lane) : opd_row(w, a, 0)[lane]) >> 24;
+        d[lane] =
+            (a->kind == CO_MEM ? (uint32_t)opd_addr(w, a, lane) : opd_row(w, a, 0)[lane]) >> 24;
     }
 }
 

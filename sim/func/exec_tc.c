@@ -1,129 +1,26 @@
-/* tcgen05.mma and tcgen05.commit: descriptors, operands gathered from swizzled shared memory, tiles handed to mma.h.
+/* tcgen05.mma and tcgen05.commit: descriptors, operands gathered from swizzled shared memory, tiles
+ * handed to mma.h.
  *
- * An MMA captures its operands at issue. When the driver says that it is done, it only joins a batch: MMAs on the same
- * D with further slices of K. tc_flush performs the batch as one product, before anybody can look: at a commit, before
- * a tcgen05.ld/st, before TMA writes shared memory, before an MMA that does not fit the batch.
+ * An MMA captures its operands at issue. When the driver says that it is done, it only joins a
+ * batch: MMAs on the same D with further slices of K. tc_flush performs the batch as one product,
+ * before anybody can look: at a commit, before a tcgen05.ld/st, before TMA writes shared memory,
+ * before an MMA that does not fit the batch.
  *
- * cta_group::2 runs on the issuing CTA's queue: each CTA of the pair supplies its rows of A and half of the rows of B
- * from its own memory and keeps its rows of D. Not here: sparse, .ws, block scales, i8, ashift.
- * Source: PTX ISA 9.7.16; research/ptx.md 3.2, 3.3, 3.18. */
+ * cta_group::2 runs on the issuing CTA's queue: each CTA of the pair supplies its rows of A and
+ * half of the rows of B from its own memory and keeps its rows of D. Not here: sparse, .ws, block
+ * scales, i8, ashift. Source: PTX ISA 9.7.16; research/ptx.md 3.2, 3.3, 3.18. */
 #include <stdio.h>
 
-#include "sim/func/engine.h"
+#include "sim/func/tc.h"
 
-#define SHARED_ADDR_MASK 0x3ffffu /* descriptors hold 18 bits of byte address; the rank is dropped */
-
-typedef struct Matrix { /* an operand in shared memory, from its descriptor */
-    uint32_t start, lbo, sbo, base; /* bytes */
-    Swizzle swz;
-} Matrix;
-
-typedef struct Mma { /* what follows from the instruction descriptor */
-    NumType a_type, b_type;
-    uint32_t m, n;         /* of the whole operation */
-    uint32_t elem_bytes;   /* of the container in shared memory */
-    uint32_t slice_k;      /* K of one MMA, elements */
-    uint32_t rows;         /* of A and D in one CTA */
-    bool a_neg, b_neg, a_mn, b_mn, d_f16;
-} Mma;
-
-/* ---- Descriptors ---- */
-
-static Matrix matrix_of(uint64_t d)
-{
-    static const Swizzle modes[8] = {[SDESC_SWIZZLE_NONE] = SWZ_NONE, [SDESC_SWIZZLE_128B_ATOM_32B] = SWZ_128_32A,
-                                     [SDESC_SWIZZLE_128B] = SWZ_128,  [SDESC_SWIZZLE_64B] = SWZ_64,
-                                     [SDESC_SWIZZLE_32B] = SWZ_32};
-    return (Matrix){
-        .start = (uint32_t)sdesc_addr16(&d) << 4,
-        .lbo = (uint32_t)sdesc_lbo16(&d) << 4,
-        .sbo = (uint32_t)sdesc_sbo16(&d) << 4,
-        .base = (uint32_t)sdesc_base_offset(&d) << 7,
-        .swz = modes[sdesc_swizzle(&d)],
-    };
-}
-
-/* What is wrong with a descriptor; NULL if nothing is. */
-static const char *sdesc_trouble(uint64_t d)
-{
-    uint64_t mode = sdesc_swizzle(&d);
-    if (sdesc_version(&d) > 1) /* the manual says 0b001; Triton leaves it 0, and its kernels run on a B200 */
-        return "bits 46-48 must be 0b001 (or 0, which the hardware takes as well)";
-    if (mode == 3 || mode == 5 || mode == 7)
-        return "no such swizzle mode (bits 61-63)";
-    if (sdesc_lbo_mode(&d))
-        return "absolute leading-dimension addresses (bit 52) are for K = 96 of sm_103a";
-    if (d & bits_unclaimed(BITS_sdesc, 0))
-        return "reserved bits (14-15, 30-31, 53-60) must be zero";
-    return NULL;
-}
-
-static bool operand_type(uint8_t kind, uint32_t code, NumType *out)
-{
-    static const NumType f8f6f4[8] = {NUM_E4M3, NUM_E5M2, NUM_TYPES, NUM_E2M3,
-                                      NUM_E3M2, NUM_E2M1, NUM_TYPES, NUM_TYPES};
-    if (kind == MV_KIND_F16)
-        *out = code == 0 ? NUM_F16 : code == 1 ? NUM_BF16 : NUM_TYPES;
-    else if (kind == MV_KIND_TF32)
-        *out = code == 2 ? NUM_TF32 : NUM_TYPES;
-    else
-        *out = f8f6f4[code];
-    return *out != NUM_TYPES;
-}
-
-static Mma mma_of(uint32_t idesc, uint8_t kind, bool cg2)
-{
-    uint64_t i = idesc;
-    Mma o = {
-        .m = (uint32_t)idesc_m16(&i) << 4,
-        .n = (uint32_t)idesc_n8(&i) << 3,
-        .a_neg = idesc_neg_a(&i),
-        .b_neg = idesc_neg_b(&i),
-        .a_mn = idesc_trans_a(&i),
-        .b_mn = idesc_trans_b(&i),
-        .d_f16 = idesc_d_type(&i) == IDESC_D_F16,
-    };
-    operand_type(kind, (uint32_t)idesc_a_type(&i), &o.a_type);
-    operand_type(kind, (uint32_t)idesc_b_type(&i), &o.b_type);
-    o.elem_bytes = kind == MV_KIND_F16 ? 2 : kind == MV_KIND_TF32 ? 4 : 1;
-    o.slice_k = TC_SLICE_BYTES / o.elem_bytes;
-    o.rows = cg2 ? o.m / 2 : o.m;
-    return o;
-}
-
-static const char *shape_trouble(uint32_t m, uint32_t n, bool cg2)
-{
-    if (cg2 && m != 128 && m != 256)
-        return "M must be 128 or 256 with cta_group::2";
-    if (!cg2 && m != 64 && m != 128)
-        return "M must be 64 or 128 with cta_group::1";
-    if (n == 0 || n > TC_MAX_N || n % (cg2 ? 16 : 8) != 0)
-        return cg2 ? "N must be 16..256 in steps of 16" : "N must be 8..256 in steps of 8";
-    return NULL;
-}
-
-static const char *idesc_trouble(uint32_t idesc, uint8_t kind, bool cg2)
-{
-    NumType a, b;
-    uint64_t i = idesc, d_type = idesc_d_type(&i);
-    if (idesc_sparse(&i))
-        return "the sparse bit (2) is set, but the instruction is dense";
-    if ((i & bits_unclaimed(BITS_idesc, 0)) || idesc_sparse_sel(&i) || idesc_saturate(&i) || idesc_max_shift(&i))
-        return "reserved bits (0-1, 3, 6, 23, 29-31) must be zero";
-    if (!operand_type(kind, (uint32_t)idesc_a_type(&i), &a) || !operand_type(kind, (uint32_t)idesc_b_type(&i), &b))
-        return "no such operand type for this kind (bits 7-9, 10-12)";
-    bool only_f32 = kind == MV_KIND_TF32 || a == NUM_BF16 || b == NUM_BF16;
-    if (d_type > IDESC_D_F32 || (d_type == IDESC_D_F16 && only_f32))
-        return "no such accumulator type for these operands (bits 4-5)";
-    if (kind == MV_KIND_F16 && a != b)
-        return "A and B must have the same type";
-    return shape_trouble((uint32_t)idesc_m16(&i) << 4, (uint32_t)idesc_n8(&i) << 3, cg2);
-}
+#define SHARED_ADDR_MASK                                                                           \
+    0x3ffffu /* descriptors hold 18 bits of byte address; the rank is dropped */
 
 /* ---- Gathering operands ---- */
 
 /* Copies one chunk of at most 16 bytes at a canonical (unswizzled) address. */
-static inline bool copy_chunk(const Cta *c, const Matrix *d, uint32_t addr, uint8_t *out, uint32_t bytes)
+static inline bool copy_chunk(const Cta *c, const Matrix *d, uint32_t addr, uint8_t *out,
+                              uint32_t bytes)
 {
     uint32_t a = (swizzle(addr - d->base, d->swz) + d->base) & SHARED_ADDR_MASK;
     if (a + bytes > c->shared_bytes)
@@ -133,7 +30,8 @@ static inline bool copy_chunk(const Cta *c, const Matrix *d, uint32_t addr, uint
 }
 
 /* rows x 32 bytes of K; a row of `out` is `stride` bytes. */
-static bool gather_k_major(const Cta *c, const Matrix *d, uint32_t rows, uint8_t *out, uint32_t stride)
+static bool gather_k_major(const Cta *c, const Matrix *d, uint32_t rows, uint8_t *out,
+                           uint32_t stride)
 {
     static const uint32_t widths[] = {16, 32, 64, 128, 128};
     uint32_t width = widths[d->swz], step = d->swz == SWZ_NONE ? d->lbo : 16;
@@ -148,22 +46,27 @@ static bool gather_k_major(const Cta *c, const Matrix *d, uint32_t rows, uint8_t
 }
 
 /* K of one MMA x rows; each k is `stride` bytes of `out`. Offsets: table in research/ptx.md 3.3. */
-static bool gather_mn_major(const Cta *c, const Matrix *d, const Mma *t, uint32_t rows, uint8_t *out, uint32_t stride)
+static bool gather_mn_major(const Cta *c, const Matrix *d, const Mma *t, uint32_t rows,
+                            uint8_t *out, uint32_t stride)
 {
     static const uint32_t widths[] = {16, 32, 64, 128, 128};
-    uint32_t width = widths[d->swz], group = d->swz == SWZ_128_32A ? 4 : 8, bytes = rows * t->elem_bytes;
-    uint32_t row_step = d->swz == SWZ_NONE ? d->sbo : d->lbo, k_step = d->swz == SWZ_NONE ? d->lbo : d->sbo;
+    uint32_t width = widths[d->swz], group = d->swz == SWZ_128_32A ? 4 : 8,
+             bytes = rows * t->elem_bytes;
+    uint32_t row_step = d->swz == SWZ_NONE ? d->sbo : d->lbo,
+             k_step = d->swz == SWZ_NONE ? d->lbo : d->sbo;
     bool good = true;
     for (uint32_t k = 0; k < t->slice_k; k++) {
         uint32_t at = d->start + k % group * width + k / group * k_step;
         for (uint32_t b = 0; b < bytes; b += 16)
-            good &= copy_chunk(c, d, at + b % width + b / width * row_step, out + b, bytes - b < 16 ? bytes - b : 16);
+            good &= copy_chunk(c, d, at + b % width + b / width * row_step, out + b,
+                               bytes - b < 16 ? bytes - b : 16);
         out += stride;
     }
     return good;
 }
 
-/* 4- and 6-bit elements lie packed at the start of each 16-byte unit of 16 elements (ptx.md 3.3). */
+/* 4- and 6-bit elements lie packed at the start of each 16-byte unit of 16 elements (ptx.md 3.3).
+ */
 static void spread_small(uint8_t *p, size_t bytes, NumType type)
 {
     uint32_t bits = type == NUM_E2M1 ? 4 : 6;
@@ -191,23 +94,27 @@ static void gather_tmem(const Cta *c, const TcBatch *q, const Mma *t, bool layou
         for (uint32_t w = 0; w < TC_SLICE_BYTES / 4; w++)
             for (uint32_t r = 0; r < t->rows; r++) {
                 uint32_t lane = lane0 + (layout_f ? r % 16 + r / 16 * 32 : r);
-                memcpy(out + r * stride + s * TC_SLICE_BYTES + 4 * w, &c->tmem[column + w][lane], 4);
+                memcpy(out + r * stride + s * TC_SLICE_BYTES + 4 * w, &c->tmem[column + w][lane],
+                       4);
             }
     }
 }
 
-/* One operand of one CTA from shared memory, all slices of the batch, rows [row0, row0 + rows) of `total`. */
-static bool gather_shared(const Cta *c, const uint64_t *descs, uint32_t n, const Mma *t, bool mn, uint32_t row0,
-                          uint32_t rows, uint32_t total, uint8_t *out)
+/* One operand of one CTA from shared memory, all slices of the batch, rows [row0, row0 + rows) of
+ * `total`. */
+static bool gather_shared(const Cta *c, const uint64_t *descs, uint32_t n, const Mma *t, bool mn,
+                          uint32_t row0, uint32_t rows, uint32_t total, uint8_t *out)
 {
     bool good = true;
     for (uint32_t s = 0; s < n; s++) {
         Matrix d = matrix_of(descs[s]);
         uint32_t k_stride = total * t->elem_bytes, row_stride = n * TC_SLICE_BYTES;
         if (mn)
-            good &= gather_mn_major(c, &d, t, rows, out + s * t->slice_k * k_stride + row0 * t->elem_bytes, k_stride);
+            good &= gather_mn_major(
+                c, &d, t, rows, out + s * t->slice_k * k_stride + row0 * t->elem_bytes, k_stride);
         else
-            good &= gather_k_major(c, &d, rows, out + row0 * row_stride + s * TC_SLICE_BYTES, row_stride);
+            good &= gather_k_major(c, &d, rows, out + row0 * row_stride + s * TC_SLICE_BYTES,
+                                   row_stride);
     }
     return good;
 }
@@ -257,8 +164,8 @@ static bool source_a(const Cta *c, const TcBatch *q, const Mma *t, uint8_t *dens
 }
 
 /* B: all N rows; with cta_group::2 CTA c of the pair holds rows [cN/2, (c + 1)N/2). */
-static bool source_b(Cta *const pair[2], uint32_t n_ctas, const TcBatch *q, const Mma *t, uint8_t *dense,
-                     MmaSource *out)
+static bool source_b(Cta *const pair[2], uint32_t n_ctas, const TcBatch *q, const Mma *t,
+                     uint8_t *dense, MmaSource *out)
 {
     uint32_t rows = t->n / n_ctas, k = q->n * t->slice_k;
     for (uint32_t c = 0; c < n_ctas; c++)
@@ -273,12 +180,13 @@ static bool source_b(Cta *const pair[2], uint32_t n_ctas, const TcBatch *q, cons
 /* ---- Performing a batch ---- */
 
 /* D of one CTA. */
-static void multiply(Exec *x, Cta *c, const TcBatch *q, const Mma *t, const MmaPanel *a, const MmaPanel *b)
+static void multiply(Exec *x, Cta *c, const TcBatch *q, const Mma *t, const MmaPanel *a,
+                     const MmaPanel *b)
 {
     static const uint8_t upper_half[4] = {4, 5, 6, 7};
     uint32_t column = q->first.u.mma.d & 0x1ff, lane0 = q->first.u.mma.d >> 16;
     bool cg2 = q->first.u.mma.cg2, layout_b = cg2 && t->m == 128;
-    uint32_t (*d)[TMEM_LANES] = c->tmem + column;
+    uint32_t(*d)[TMEM_LANES] = c->tmem + column;
     MmaDesc desc = {
         .mode = x->desc.mma_hw ? MMA_HW : MMA_FP32,
         .m = t->rows,
@@ -307,11 +215,12 @@ static bool is_masked(const uint32_t disable[4])
 }
 
 /* The same, with the lanes of `disable` put back afterwards. */
-static void multiply_masked(Exec *x, Cta *c, const TcBatch *q, const Mma *t, const MmaPanel *a, const MmaPanel *b,
-                            const uint32_t disable[4])
+static void multiply_masked(Exec *x, Cta *c, const TcBatch *q, const Mma *t, const MmaPanel *a,
+                            const MmaPanel *b, const uint32_t disable[4])
 {
     uint32_t columns = q->first.u.mma.cg2 && t->m == 128 ? t->n / 2 : t->n;
-    uint32_t *keep = c->async->scratch.keep, (*d)[TMEM_LANES] = c->tmem + (q->first.u.mma.d & 0x1ff);
+    uint32_t *keep = c->async->scratch.keep,
+             (*d)[TMEM_LANES] = c->tmem + (q->first.u.mma.d & 0x1ff);
     if (!is_masked(disable)) {
         multiply(x, c, q, t, a, b);
         return;
@@ -353,10 +262,12 @@ static bool perform(Exec *x, Cta *cta, Err *err)
     }
     q->n = 0;
     Matrix ma = matrix_of(q->a[0]), mb = matrix_of(q->b[0]);
-    return good || async_fault(x, cta, &q->first, err,
-                               "an operand of tcgen05.mma (A at shared offset 0x%x, B at 0x%x) reaches beyond the "
-                               "CTA's %u bytes of shared memory",
-                               ma.start, mb.start, cta->shared_bytes);
+    return good ||
+           async_fault(
+               x, cta, &q->first, err,
+               "an operand of tcgen05.mma (A at shared offset 0x%x, B at 0x%x) reaches beyond the "
+               "CTA's %u bytes of shared memory",
+               ma.start, mb.start, cta->shared_bytes);
 }
 
 bool tc_flush(Exec *x, Cta *cta, Err *err)
@@ -375,10 +286,14 @@ bool tc_flush(Exec *x, Cta *cta, Err *err)
 static bool joins(const TcBatch *q, const Async *as)
 {
     const Async *f = &q->first;
-    uint32_t slice_k = TC_SLICE_BYTES / (f->u.mma.kind == MV_KIND_F16 ? 2u : f->u.mma.kind == MV_KIND_TF32 ? 4u : 1u);
-    return q->n > 0 && q->n < TC_MAX_SLICES && (q->n + 1) * slice_k <= TC_MAX_K && as->u.mma.d == f->u.mma.d &&
-           as->u.mma.idesc == f->u.mma.idesc && as->u.mma.kind == f->u.mma.kind && as->u.mma.cg2 == f->u.mma.cg2 &&
-           as->u.mma.a_in_tmem == f->u.mma.a_in_tmem && as->u.mma.accumulate && as->u.mma.scale_shift == 0 &&
+    uint32_t slice_k = TC_SLICE_BYTES / (f->u.mma.kind == MV_KIND_F16    ? 2u
+                                         : f->u.mma.kind == MV_KIND_TF32 ? 4u
+                                                                         : 1u);
+    return q->n > 0 && q->n < TC_MAX_SLICES && (q->n + 1) * slice_k <= TC_MAX_K &&
+           as->u.mma.d == f->u.mma.d && as->u.mma.idesc == f->u.mma.idesc &&
+           as->u.mma.kind == f->u.mma.kind && as->u.mma.cg2 == f->u.mma.cg2 &&
+           as->u.mma.a_in_tmem == f->u.mma.a_in_tmem && as->u.mma.accumulate &&
+           as->u.mma.scale_shift == 0 &&
            memcmp(as->u.mma.disable, f->u.mma.disable, sizeof f->u.mma.disable) == 0;
 }
 
@@ -455,23 +370,29 @@ static bool check_mma(ExecCtx *x, const XInsn *in, uint32_t lane, const Async *a
     if (bad)
         return exec_fault(x, in, (int)lane, "instruction descriptor 0x%08x: %s", idesc, bad);
     if (!as->u.mma.a_in_tmem && (bad = sdesc_trouble(as->u.mma.a)))
-        return exec_fault(x, in, (int)lane, "matrix descriptor of A 0x%016llx: %s", (unsigned long long)as->u.mma.a, bad);
+        return exec_fault(x, in, (int)lane, "matrix descriptor of A 0x%016llx: %s",
+                          (unsigned long long)as->u.mma.a, bad);
     if ((bad = sdesc_trouble(as->u.mma.b)))
-        return exec_fault(x, in, (int)lane, "matrix descriptor of B 0x%016llx: %s", (unsigned long long)as->u.mma.b, bad);
+        return exec_fault(x, in, (int)lane, "matrix descriptor of B 0x%016llx: %s",
+                          (unsigned long long)as->u.mma.b, bad);
     Mma t = mma_of(idesc, as->u.mma.kind, cg2);
     uint32_t columns = cg2 && t.m == 128 ? t.n / 2 : t.n, half = !cg2 && t.m == 64 ? 16 : 0;
     if (d_lane != 0 && d_lane != half)
-        return exec_fault(x, in, (int)lane, "D starts at TMEM lane %u; an accumulator with M = %u starts at lane 0%s",
+        return exec_fault(x, in, (int)lane,
+                          "D starts at TMEM lane %u; an accumulator with M = %u starts at lane 0%s",
                           d_lane, t.m, half ? " or 16" : "");
     for (uint32_t c = 0; c < (cg2 ? 2u : 1u); c++) {
         const Cta *owner = cg2 ? cluster_cta(x->cta, (x->cta->rank & ~1u) + c) : x->cta;
         if (!owner)
             return exec_fault(x, in, (int)lane, "cta_group::2 outside a cluster of CTA pairs");
         if (!tmem_owned(owner, column, columns))
-            return exec_fault(x, in, (int)lane, "D: tensor memory columns %u..%u are not all allocated", column,
+            return exec_fault(x, in, (int)lane,
+                              "D: tensor memory columns %u..%u are not all allocated", column,
                               column + columns - 1);
-        if (as->u.mma.a_in_tmem && !tmem_owned(owner, as->u.mma.a_tmem & 0xffff, TC_SLICE_BYTES / 4))
-            return exec_fault(x, in, (int)lane, "A: tensor memory columns from %u are not all allocated",
+        if (as->u.mma.a_in_tmem &&
+            !tmem_owned(owner, as->u.mma.a_tmem & 0xffff, TC_SLICE_BYTES / 4))
+            return exec_fault(x, in, (int)lane,
+                              "A: tensor memory columns from %u are not all allocated",
                               as->u.mma.a_tmem & 0xffff);
     }
     uint32_t a_lane = as->u.mma.a_tmem >> 16;
@@ -483,7 +404,8 @@ static bool check_mma(ExecCtx *x, const XInsn *in, uint32_t lane, const Async *a
 static void emit_mma(ExecCtx *x, const Async *as)
 {
     static const uint32_t rate[] = {
-        [MV_KIND_F16] = 0, [MV_KIND_TF32] = 3, [MV_KIND_F8F6F4] = 1}; /* FLOP rate classes of op.h */
+        [MV_KIND_F16] = 0, [MV_KIND_TF32] = 3, [MV_KIND_F8F6F4] = 1}; /* FLOP rate classes of op.h
+                                                                       */
     Op *o = emit(x, OK_MMA);
     Mma t = mma_of(as->u.mma.idesc, as->u.mma.kind, as->u.mma.cg2);
     o->arg0 = t.m | t.n << 16;

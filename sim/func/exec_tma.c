@@ -1,12 +1,21 @@
-/* Tensor copies: cp.async.bulk.tensor in tile mode, loads, stores and reductions of 1 to 5 dimensions.
+/* Tensor copies: cp.async.bulk.tensor in tile mode, loads, stores and reductions of 1 to 5
+ * dimensions.
  *
- * A box is copied row by row (dimension 0); rows lie densely in shared memory, each 16-byte chunk then moved by the
- * swizzle of its absolute address. Elements outside the tensor are zero or NaN in loads and skipped in stores.
- * Not here: interleaved layouts, im2col, gather4 and scatter4.
- * Source: PTX ISA 9.7.9.25; CUDA driver API cuTensorMapEncodeTiled; research/ptx.md 3.3, 3.10, 3.11. */
+ * A box is copied row by row (dimension 0); rows lie densely in shared memory, each 16-byte chunk
+ * then moved by the swizzle of its absolute address. Elements outside the tensor are zero or NaN in
+ * loads and skipped in stores. Not here: interleaved layouts, im2col, gather4 and scatter4. Source:
+ * PTX ISA 9.7.9.25; CUDA driver API cuTensorMapEncodeTiled; research/ptx.md 3.3, 3.10, 3.11. */
 #include "sim/func/engine.h"
 
-enum { CTA_OFFSET = 0xffffff, DST_ALIGN = 128, MAP_BYTES = 128, MAP_ALIGN = 64, CHUNK = 16, MAX_ROW = 256 * 16, MAX_RANK = 5 };
+enum {
+    CTA_OFFSET = 0xffffff,
+    DST_ALIGN = 128,
+    MAP_BYTES = 128,
+    MAP_ALIGN = 64,
+    CHUNK = 16,
+    MAX_ROW = 256 * 16,
+    MAX_RANK = 5
+};
 
 /* ---- Tensor maps ---- */
 
@@ -23,7 +32,8 @@ static const TensorMap *map_at(ExecCtx *x, const XInsn *in, uint32_t lane, uint6
     Err why = {0};
     e->valid = tensor_map_decode(lo.p, &e->map, &why);
     if (!e->valid) {
-        exec_fault(x, in, (int)lane, "no tensor map at 0x%llx: %s", (unsigned long long)addr, why.msg);
+        exec_fault(x, in, (int)lane, "no tensor map at 0x%llx: %s", (unsigned long long)addr,
+                   why.msg);
         return NULL;
     }
     memcpy(e->bytes, lo.p, MAP_BYTES);
@@ -39,7 +49,7 @@ static Swizzle map_swizzle(const TensorMap *m)
 /* Element types in the numbering of tensormap.replace (ptx.md 3.11). */
 static PtxType map_type(const TensorMap *m)
 {
-    static const PtxType types[] = {T_U8,  T_U16, T_U32, T_S32, T_U64,  T_S64, T_F16,
+    static const PtxType types[] = {T_U8,  T_U16, T_U32, T_S32,  T_U64, T_S64, T_F16,
                                     T_F32, T_F32, T_F64, T_BF16, T_F32, T_F32};
     return m->dtype < sizeof types / sizeof *types ? types[m->dtype] : T_NONE;
 }
@@ -51,13 +61,15 @@ typedef struct Box {
     const int32_t *coord;
     uint32_t count[MAX_RANK]; /* elements delivered in each dimension */
     uint32_t row_bytes, rows;
-    uint32_t lo, hi;          /* bytes of a row inside the tensor: [lo, hi) */
-    uint32_t first[MAX_RANK], last[MAX_RANK]; /* rows inside: first <= at < last in dimensions 1.. */
-    bool touches;             /* some element is inside */
+    uint32_t lo, hi; /* bytes of a row inside the tensor: [lo, hi) */
+    uint32_t first[MAX_RANK],
+        last[MAX_RANK]; /* rows inside: first <= at < last in dimensions 1.. */
+    bool touches;       /* some element is inside */
 } Box;
 
 /* Positions 0 <= at < count with 0 <= c + at * step < dim. */
-static void clip(int64_t c, uint32_t step, uint64_t dim, uint32_t count, uint32_t *first, uint32_t *last)
+static void clip(int64_t c, uint32_t step, uint64_t dim, uint32_t count, uint32_t *first,
+                 uint32_t *last)
 {
     int64_t lo = c >= 0 ? 0 : (-c + step - 1) / step;
     int64_t hi = c >= (int64_t)dim ? 0 : ((int64_t)dim - c + step - 1) / step;
@@ -65,9 +77,9 @@ static void clip(int64_t c, uint32_t step, uint64_t dim, uint32_t count, uint32_
     *last = (uint32_t)(hi > count ? count : hi);
 }
 
-/* Elements a box delivers along a dimension: box / stride rounded up, and dimension 0 has no stride (CUDA driver API,
- * elementStrides, for CU_TENSOR_MAP_INTERLEAVE_NONE). The driver's own word 8 rounds down; whether hardware reads that
- * word is unknown. */
+/* Elements a box delivers along a dimension: box / stride rounded up, and dimension 0 has no stride
+ * (CUDA driver API, elementStrides, for CU_TENSOR_MAP_INTERLEAVE_NONE). The driver's own word 8
+ * rounds down; whether hardware reads that word is unknown. */
 static Box box_of(const TensorMap *m, const int32_t *coord)
 {
     Box b = {.map = m, .coord = coord, .rows = 1, .touches = true};
@@ -92,7 +104,8 @@ static uint32_t engine_rows(const Box *b)
 
 static uint64_t row_address(const Box *b, const uint32_t at[MAX_RANK])
 {
-    uint64_t a = b->map->address + (uint64_t)b->coord[0] * b->map->strides[0]; /* wraps where it is outside */
+    uint64_t a = b->map->address +
+                 (uint64_t)b->coord[0] * b->map->strides[0]; /* wraps where it is outside */
     for (uint32_t d = 1; d < b->map->rank; d++) {
         int64_t i = b->coord[d] + (int64_t)at[d] * b->map->element_strides[d];
         a += (uint64_t)i * b->map->strides[d];
@@ -114,7 +127,8 @@ static void next_row(const Box *b, uint32_t at[MAX_RANK])
         at[d] = 0;
 }
 
-/* Global memory that the box touches: one look-up if it lies in one allocation, which is nearly always so. */
+/* Global memory that the box touches: one look-up if it lies in one allocation, which is nearly
+ * always so. */
 typedef struct Window {
     uint8_t *p; /* host address of `from`; NULL: look up each row */
     uint64_t from;
@@ -134,8 +148,8 @@ static Window window_of(const Exec *x, const Box *b)
 }
 
 /* Host address of the inside part of a row. */
-static uint8_t *row_memory(Exec *x, const Cta *cta, const Async *as, const Box *b, const Window *win,
-                           const uint32_t at[MAX_RANK], Err *err)
+static uint8_t *row_memory(Exec *x, const Cta *cta, const Async *as, const Box *b,
+                           const Window *win, const uint32_t at[MAX_RANK], Err *err)
 {
     uint64_t a = row_address(b, at) + b->lo;
     if (win->p)
@@ -145,8 +159,8 @@ static uint8_t *row_memory(Exec *x, const Cta *cta, const Async *as, const Box *
         return p;
     char text[200];
     mem_describe(x->desc.mem, a, text, sizeof text);
-    async_fault(x, cta, as, err, "tensor copy of %u bytes at global address 0x%llx: %s", b->hi - b->lo,
-                (unsigned long long)a, text);
+    async_fault(x, cta, as, err, "tensor copy of %u bytes at global address 0x%llx: %s",
+                b->hi - b->lo, (unsigned long long)a, text);
     return NULL;
 }
 
@@ -222,7 +236,8 @@ static bool load_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
         if (!async_fill(x, cta, first_lane(m), &to, err))
             return false;
         if (!to)
-            return async_fault(x, cta, as, err, "tensor copy to CTA rank %u, which has exited", first_lane(m));
+            return async_fault(x, cta, as, err, "tensor copy to CTA rank %u, which has exited",
+                               first_lane(m));
         if (!load_box(x, cta, as, to, err))
             return false;
     }
@@ -233,27 +248,33 @@ static bool check_map(ExecCtx *x, const XInsn *in, uint32_t lane, const TensorMa
 {
     uint32_t rank = in->ci->mod[MC_DIM] - MV_DIM_D1 + 1u;
     if (m->rank != rank)
-        return exec_fault(x, in, (int)lane, "the tensor map has %u dimensions, the instruction %u", m->rank, rank);
+        return exec_fault(x, in, (int)lane, "the tensor map has %u dimensions, the instruction %u",
+                          m->rank, rank);
     uint64_t bytes = m->strides[0] * m->box[0];
     if (m->interleave || map_type(m) == T_NONE)
         return err_set(x->err, ERR_UNSUPPORTED, warp_code(x->w)->func->insns[in->ci->ptx].loc,
-                       "tensor maps with interleave %u, element type %u are not modelled", m->interleave, m->dtype);
+                       "tensor maps with interleave %u, element type %u are not modelled",
+                       m->interleave, m->dtype);
     if (bytes % CHUNK != 0 || bytes > MAX_ROW)
-        return exec_fault(x, in, (int)lane, "the tensor map's inner box is %llu bytes: must be a multiple of 16",
+        return exec_fault(x, in, (int)lane,
+                          "the tensor map's inner box is %llu bytes: must be a multiple of 16",
                           (unsigned long long)bytes);
     static const uint32_t widths[] = {MAX_ROW, 32, 64, 128};
     if (bytes > widths[m->swizzle & 3])
-        return exec_fault(x, in, (int)lane, "the tensor map's inner box of %llu bytes exceeds its %u-byte swizzle",
+        return exec_fault(x, in, (int)lane,
+                          "the tensor map's inner box of %llu bytes exceeds its %u-byte swizzle",
                           (unsigned long long)bytes, widths[m->swizzle & 3]);
     return true;
 }
 
-/* The part that loads and stores share: map, coordinates, shared address. map: operand number, coordinates follow. */
-static bool tensor_operands(ExecCtx *x, const XInsn *in, uint32_t lane, uint32_t map, uint32_t shared, AsyncFn *fn,
-                            Async **out, Cta **owner)
+/* The part that loads and stores share: map, coordinates, shared address. map: operand number,
+ * coordinates follow. */
+static bool tensor_operands(ExecCtx *x, const XInsn *in, uint32_t lane, uint32_t map,
+                            uint32_t shared, AsyncFn *fn, Async **out, Cta **owner)
 {
     Warp *w = x->w;
-    uint64_t map_addr = opd_addr(w, opd(w, in, map), lane), smem = opd_shared(x, opd(w, in, shared), lane);
+    uint64_t map_addr = opd_addr(w, opd(w, in, map), lane),
+             smem = opd_shared(x, opd(w, in, shared), lane);
     const TensorMap *m = map_at(x, in, lane, map_addr);
     if (!m || !check_map(x, in, lane, m))
         return false;
@@ -290,9 +311,12 @@ static bool dyn_load(ExecCtx *x, const XInsn *in, uint32_t mask)
             return false;
         bool multicast = in->ci->mod[MC_MCAST] != 0;
         if (!multicast && in->ci->mod[MC_CG] != MV_CG_TWO && mbar_owner != owner)
-            return exec_fault(x, in, (int)lane, "destination (CTA rank %u) and mbarrier (rank %u) are in different CTAs",
-                              owner->rank, mbar_owner->rank);
-        as->u.tma.mask = (uint16_t)(multicast ? opd_u32(x, opd(w, in, 4), lane) : 1u << owner->rank);
+            return exec_fault(
+                x, in, (int)lane,
+                "destination (CTA rank %u) and mbarrier (rank %u) are in different CTAs",
+                owner->rank, mbar_owner->rank);
+        as->u.tma.mask =
+            (uint16_t)(multicast ? opd_u32(x, opd(w, in, 4), lane) : 1u << owner->rank);
         Box b = box_of(&as->u.tma.map, as->u.tma.coord);
         LoadSync s = {.bytes = b.rows * b.row_bytes,
                       .rows = engine_rows(&b),
@@ -307,7 +331,8 @@ static bool dyn_load(ExecCtx *x, const XInsn *in, uint32_t mask)
 
 /* ---- Stores and reductions ---- */
 
-/* Writes the rows inside the tensor; dense: the box captured in the staging ring, or NULL for shared memory itself. */
+/* Writes the rows inside the tensor; dense: the box captured in the staging ring, or NULL for
+ * shared memory itself. */
 static bool store_box(Exec *x, Cta *cta, Async *as, const uint8_t *dense, Err *err)
 {
     const TensorMap *m = &as->u.tma.map;
@@ -342,8 +367,8 @@ static bool store_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
         return store_box(x, cta, as, NULL, err);
     uint32_t offset = as->u.tma.smem & CTA_OFFSET;
     for (uint32_t r = 0; r < b.rows; r++)
-        gather_row(cta, offset + r * b.row_bytes, map_swizzle(&as->u.tma.map), as->stage + r * b.row_bytes,
-                   b.row_bytes);
+        gather_row(cta, offset + r * b.row_bytes, map_swizzle(&as->u.tma.map),
+                   as->stage + r * b.row_bytes, b.row_bytes);
     return true;
 }
 
@@ -357,14 +382,17 @@ static bool dyn_store(ExecCtx *x, const XInsn *in, uint32_t mask)
         if (!tensor_operands(x, in, lane, 0, 2, store_async, &as, &owner))
             return false;
         if (owner != x->cta)
-            return exec_fault(x, in, (int)lane, "the source of a tensor store must be the CTA's own shared memory");
+            return exec_fault(x, in, (int)lane,
+                              "the source of a tensor store must be the CTA's own shared memory");
         as->u.tma.redop = in->ci->mod[MC_REDOP];
         PtxType t = map_type(&as->u.tma.map);
         if (as->u.tma.redop && !reduce_legal(as->u.tma.redop, t))
-            return exec_fault(x, in, (int)lane, "this reduction does not exist for elements of type .%s",
+            return exec_fault(x, in, (int)lane,
+                              "this reduction does not exist for elements of type .%s",
                               type_info[t].name);
         Box b = box_of(&as->u.tma.map, as->u.tma.coord);
-        store_op(x, b.rows * b.row_bytes, engine_rows(&b), box_address(&b), as, as->u.tma.redop != 0);
+        store_op(x, b.rows * b.row_bytes, engine_rows(&b), box_address(&b), as,
+                 as->u.tma.redop != 0);
     }
     return true;
 }

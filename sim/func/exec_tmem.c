@@ -1,8 +1,9 @@
 /* Tensor memory as warps see it: allocation, tcgen05.ld, tcgen05.st.
  *
- * A load copies registers when it issues: the register dependence alone protects its consumers (research/ptx.md 0,
- * item 3), and the time core says when they are ready. A store captures its registers at issue and writes when the
- * driver says that it is done; if the staging ring is full it writes at once, which is legal too.
+ * A load copies registers when it issues: the register dependence alone protects its consumers
+ * (research/ptx.md 0, item 3), and the time core says when they are ready. A store captures its
+ * registers at issue and writes when the driver says that it is done; if the staging ring is full
+ * it writes at once, which is legal too.
  *
  * Tensor memory is [column][lane], so that a register of shape 32x32b is 32 consecutive words.
  * Source: PTX ISA 9.7.16.7, 9.7.16.8; research/ptx.md 3.1, 3.4. */
@@ -39,7 +40,8 @@ static bool check_columns(ExecCtx *x, const XInsn *in, uint32_t n)
 {
     if (n >= MIN_ALLOC && n <= TMEM_COLUMNS && (n & (n - 1)) == 0)
         return true;
-    return exec_fault(x, in, -1, "%u columns of tensor memory: must be a power of two, 32 to 512", n);
+    return exec_fault(x, in, -1, "%u columns of tensor memory: must be a power of two, 32 to 512",
+                      n);
 }
 
 /* tcgen05.alloc [d], n */
@@ -51,7 +53,8 @@ static bool dyn_alloc(ExecCtx *x, const XInsn *in, uint32_t mask)
     if (!check_columns(x, in, n) || !shared_at(x, in, (int)lane, dst, 4, 4, &owner))
         return false;
     if (owner != x->cta)
-        return exec_fault(x, in, (int)lane, "tcgen05.alloc writes its address to another CTA's shared memory");
+        return exec_fault(x, in, (int)lane,
+                          "tcgen05.alloc writes its address to another CTA's shared memory");
     x->cta->async->alloc_dst[x->w->id] = (uint32_t)dst;
     x->cta->async->alloc_columns[x->w->id] = n;
     Op *o = emit(x, OK_TMEM_ALLOC);
@@ -69,7 +72,8 @@ static bool dyn_dealloc(ExecCtx *x, const XInsn *in, uint32_t mask)
     if (!check_columns(x, in, n) || !tc_flush(x->exec, x->cta, x->err))
         return false;
     if (column % TMEM_GRANULE != 0 || !tmem_owned(x->cta, column, n))
-        return exec_fault(x, in, (int)lane, "tcgen05.dealloc of columns %u..%u, which are not all allocated", column,
+        return exec_fault(x, in, (int)lane,
+                          "tcgen05.dealloc of columns %u..%u, which are not all allocated", column,
                           column + n - 1);
     x->cta->async->tmem_live = (uint16_t)(x->cta->async->tmem_live & ~granules(column, n));
     Op *o = emit(x, OK_TMEM_DEALLOC);
@@ -95,13 +99,15 @@ typedef struct Shape {
 } Shape;
 
 static const Shape shapes[] = {
-    [MV_TSHAPE_S32X32B] = {1, 1, 32},  [MV_TSHAPE_S16X64B] = {1, 2, 16},   [MV_TSHAPE_S16X128B] = {2, 4, 16},
-    [MV_TSHAPE_S16X256B] = {4, 8, 16}, [MV_TSHAPE_S16X32BX2] = {1, 1, 16},
+    [MV_TSHAPE_S32X32B] = {1, 1, 32},   [MV_TSHAPE_S16X64B] = {1, 2, 16},
+    [MV_TSHAPE_S16X128B] = {2, 4, 16},  [MV_TSHAPE_S16X256B] = {4, 8, 16},
+    [MV_TSHAPE_S16X32BX2] = {1, 1, 16},
 };
 
-/* Where register r of thread t lies, relative to the address: ptx.md 3.4. half: columns to the second half of
- * 16x32bx2. */
-static inline void locate(uint32_t shape, uint32_t t, uint32_t r, uint32_t half, uint32_t *lane, uint32_t *column)
+/* Where register r of thread t lies, relative to the address: ptx.md 3.4. half: columns to the
+ * second half of 16x32bx2. */
+static inline void locate(uint32_t shape, uint32_t t, uint32_t r, uint32_t half, uint32_t *lane,
+                          uint32_t *column)
 {
     switch (shape) {
     case MV_TSHAPE_S16X64B:
@@ -134,14 +140,16 @@ typedef struct Access { /* of one warp */
 
 static bool check_access(ExecCtx *x, const XInsn *in, const Access *a)
 {
-    uint32_t lane = a->taddr >> 16, column = a->taddr & 0xffff, quarter = x->w->id % 4 * QUARTER_LANES;
+    uint32_t lane = a->taddr >> 16, column = a->taddr & 0xffff,
+             quarter = x->w->id % 4 * QUARTER_LANES;
     bool upper = shapes[a->shape].lanes == HALF_LANES && lane == quarter + HALF_LANES;
     if (lane != quarter && !upper)
-        return exec_fault(x, in, -1, "tensor memory lane %u: warp %u may access lanes %u to %u only", lane, x->w->id,
-                          quarter, quarter + QUARTER_LANES - 1);
+        return exec_fault(x, in, -1,
+                          "tensor memory lane %u: warp %u may access lanes %u to %u only", lane,
+                          x->w->id, quarter, quarter + QUARTER_LANES - 1);
     if (column + a->columns > TMEM_COLUMNS)
-        return exec_fault(x, in, -1, "tensor memory columns %u to %u: there are %d", column, column + a->columns - 1,
-                          TMEM_COLUMNS);
+        return exec_fault(x, in, -1, "tensor memory columns %u to %u: there are %d", column,
+                          column + a->columns - 1, TMEM_COLUMNS);
     if (!tmem_owned(x->cta, column, a->columns))
         return exec_fault(x, in, -1, "tensor memory columns %u to %u are not all allocated", column,
                           column + a->columns - 1);

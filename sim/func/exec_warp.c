@@ -1,5 +1,5 @@
-/* Instructions in which the lanes of a warp exchange values: all 32 at once, by the member mask. PTX ISA "shfl.sync",
- * "vote.sync", "match.sync", "redux.sync", "elect.sync", "activemask". */
+/* Instructions in which the lanes of a warp exchange values: all 32 at once, by the member mask.
+ * PTX ISA "shfl.sync", "vote.sync", "match.sync", "redux.sync", "elect.sync", "activemask". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/vec.h"
 
@@ -24,8 +24,8 @@ static void put_all(const Warp *w, uint32_t o, uint32_t mask, uint32_t v)
         d[i] = mask >> i & 1 ? v : d[i];
 }
 
-/* shfl d|p, a, b, c: the source lane j by mode, in the segment that c gives (bits 12-8: segment mask, 4-0: clamp);
- * out of range keeps one's own value. */
+/* shfl d|p, a, b, c: the source lane j by mode, in the segment that c gives (bits 12-8: segment
+ * mask, 4-0: clamp); out of range keeps one's own value. */
 static uint32_t shfl_source(uint8_t mode, uint32_t lane, uint32_t b, uint32_t c, bool *in_range)
 {
     uint32_t clamp = c & 31, seg = c >> 8 & 31, bval = b & 31;

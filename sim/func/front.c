@@ -1,5 +1,5 @@
-/* The executor as a front end: runs ahead through instructions that only touch registers, and executes the others one
- * at a time when the driver says so. */
+/* The executor as a front end: runs ahead through instructions that only touch registers, and
+ * executes the others one at a time when the driver says so. */
 #include "sim/func/state.h"
 
 #include <assert.h>
@@ -106,8 +106,8 @@ static bool step(ExecCtx *x, const XInsn *in)
     return ok;
 }
 
-/* An instruction that needs the driver but has no machine operation (fences without SASS, the branch of a wait loop):
- * executed in passing. A fault is kept for the next op. */
+/* An instruction that needs the driver but has no machine operation (fences without SASS, the
+ * branch of a wait loop): executed in passing. A fault is kept for the next op. */
 static bool step_silently(Exec *x, Warp *w, const XInsn *in)
 {
     Op ops[OP_BURST] = {{0}};
@@ -120,8 +120,8 @@ static bool runs_ahead(const XInsn *in)
     return in->plain && !in->dyn;
 }
 
-/* Runs ahead while the instructions touch only registers and their ops are consecutive; returns at the first that is
- * not so, or where another split stands (w->stop). */
+/* Runs ahead while the instructions touch only registers and their ops are consecutive; returns at
+ * the first that is not so, or where another split stands (w->stop). */
 static void run_ahead(Warp *w, const XInsn *insns, OpRun *run)
 {
     const XInsn *first = insns + w->pc, *in = first;
@@ -169,7 +169,8 @@ static void next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
     }
 }
 
-/* A blocking op whose instruction may be executed again: another split may run meanwhile (yield). */
+/* A blocking op whose instruction may be executed again: another split may run meanwhile (yield).
+ */
 static bool can_retry(uint8_t kind)
 {
     return kind == OK_MBAR_WAIT || kind == OK_BULK_WAIT || kind == OK_CPASYNC_WAIT ||
@@ -196,7 +197,8 @@ static uint32_t exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[O
         return fault_op(ops);
     }
     if (w->stuck) {
-        exec_fault(&ctx, in, -1, "waits for lanes 0x%08x, which can never arrive: the warp has diverged",
+        exec_fault(&ctx, in, -1,
+                   "waits for lanes 0x%08x, which can never arrive: the warp has diverged",
                    w->live & ~w->mask);
         return fault_op(ops);
     }
@@ -225,8 +227,8 @@ static uint64_t *mbar(Front *f, uint32_t slot, uint32_t addr, Err *err)
     Cta *c = cta_at(f, slot);
     uint32_t offset = addr & 0xffffff;
     if (offset % 8 != 0 || offset < SHARED_BASE || offset + 8 > c->shared_bytes) {
-        err_set(err, ERR_FAULT, (Loc){0}, "no mbarrier can be at shared address 0x%x of CTA %u", addr,
-                c->id);
+        err_set(err, ERR_FAULT, (Loc){0}, "no mbarrier can be at shared address 0x%x of CTA %u",
+                addr, c->id);
         return NULL;
     }
     return (uint64_t *)(void *)(c->shared + offset);

@@ -79,8 +79,8 @@ static void interleave(const uint64_t addr[WARP], uint64_t out[WARP])
         out[i] = LOCAL_WINDOW + addr[i] / 4 * 4 * WARP + i * 4;
 }
 
-void memory_op(ExecCtx *x, const uint64_t addr[WARP], uint32_t bytes, uint32_t mask, Space space, bool is_store,
-               bool remote)
+void memory_op(ExecCtx *x, const uint64_t addr[WARP], uint32_t bytes, uint32_t mask, Space space,
+               bool is_store, bool remote)
 {
     Op *op = &x->ops[x->n_ops++];
     if (space == SP_PARAM || op->kind == OK_PLAIN) /* the constant bank */
@@ -99,7 +99,8 @@ void memory_op(ExecCtx *x, const uint64_t addr[WARP], uint32_t bytes, uint32_t m
         interleave(addr, local);
         addr = local;
         each = 4;
-        sectors = (bytes + 3) / 4 * count_sectors(addr, each, mask); /* its words lie 128 bytes apart */
+        sectors =
+            (bytes + 3) / 4 * count_sectors(addr, each, mask); /* its words lie 128 bytes apart */
     } else {
         sectors = count_sectors(addr, each, mask);
     }

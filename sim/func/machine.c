@@ -1,5 +1,5 @@
-/* Building an executor: checks the launch, lays out the memory of all CTA slots in one host mapping, loads the module's
- * variables. */
+/* Building an executor: checks the launch, lays out the memory of all CTA slots in one host
+ * mapping, loads the module's variables. */
 #include "sim/func/state.h"
 
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 #include "sim/func/async.h"
 
 enum {
-    MAX_THREADS = 1024,    /* per CTA */
-    MAX_CLUSTER = 16,      /* CTAs; 8 is portable, 16 the limit of sm_90 and later */
+    MAX_THREADS = 1024, /* per CTA */
+    MAX_CLUSTER = 16,   /* CTAs; 8 is portable, 16 the limit of sm_90 and later */
     ROW_BYTES = 4 * WARP,
     TMEM_BYTES = 512 * 128 * 4,
 };
@@ -39,31 +39,35 @@ static bool check_block(const ExecDesc *d, const Func *f, Err *err)
     const uint32_t *b = d->block;
     uint64_t threads = (uint64_t)b[0] * b[1] * b[2];
     if (threads == 0 || threads > MAX_THREADS)
-        return err_set(err, ERR_SEMANTIC, f->loc, "block of %u x %u x %u threads: 1 to %d are allowed",
-                       b[0], b[1], b[2], MAX_THREADS);
+        return err_set(err, ERR_SEMANTIC, f->loc,
+                       "block of %u x %u x %u threads: 1 to %d are allowed", b[0], b[1], b[2],
+                       MAX_THREADS);
     if (!same_or_absent(f->reqntid, b))
-        return err_set(err, ERR_SEMANTIC, f->loc, "'%s' has .reqntid %u, %u, %u, not %u, %u, %u", f->name,
-                       f->reqntid[0], f->reqntid[1], f->reqntid[2], b[0], b[1], b[2]);
+        return err_set(err, ERR_SEMANTIC, f->loc, "'%s' has .reqntid %u, %u, %u, not %u, %u, %u",
+                       f->name, f->reqntid[0], f->reqntid[1], f->reqntid[2], b[0], b[1], b[2]);
     uint64_t most = 1;
     for (int i = 0; i < 3; i++)
         most *= f->maxntid[i] ? f->maxntid[i] : 1;
     if (f->maxntid[0] && threads > most)
-        return err_set(err, ERR_SEMANTIC, f->loc, "'%s' has .maxntid for %llu threads, the block has %llu",
-                       f->name, (unsigned long long)most, (unsigned long long)threads);
+        return err_set(err, ERR_SEMANTIC, f->loc,
+                       "'%s' has .maxntid for %llu threads, the block has %llu", f->name,
+                       (unsigned long long)most, (unsigned long long)threads);
     return true;
 }
 
 static bool check_grid(const ExecDesc *d, const Func *f, Err *err)
 {
     if (!same_or_absent(f->cluster, d->cluster))
-        return err_set(err, ERR_SEMANTIC, f->loc, "'%s' has .reqnctapercluster %u, %u, %u, not %u, %u, %u",
-                       f->name, f->cluster[0], f->cluster[1], f->cluster[2], d->cluster[0],
-                       d->cluster[1], d->cluster[2]);
+        return err_set(err, ERR_SEMANTIC, f->loc,
+                       "'%s' has .reqnctapercluster %u, %u, %u, not %u, %u, %u", f->name,
+                       f->cluster[0], f->cluster[1], f->cluster[2], d->cluster[0], d->cluster[1],
+                       d->cluster[2]);
     for (int i = 0; i < 3; i++)
         if (d->grid[i] == 0 || d->grid[i] % d->cluster[i] != 0)
             return err_set(err, ERR_SEMANTIC, f->loc,
-                           "the grid (%u, %u, %u) is not made of clusters of (%u, %u, %u)", d->grid[0],
-                           d->grid[1], d->grid[2], d->cluster[0], d->cluster[1], d->cluster[2]);
+                           "the grid (%u, %u, %u) is not made of clusters of (%u, %u, %u)",
+                           d->grid[0], d->grid[1], d->grid[2], d->cluster[0], d->cluster[1],
+                           d->cluster[2]);
     if (volume(d->cluster) > MAX_CLUSTER)
         return err_set(err, ERR_SEMANTIC, f->loc, "a cluster of %u CTAs: at most %d are possible",
                        volume(d->cluster), MAX_CLUSTER);
@@ -90,9 +94,10 @@ static bool check_shared(const Exec *x, Err *err)
 {
     uint64_t bytes = (uint64_t)x->static_shared + x->desc.dynamic_shared;
     if (bytes > SHARED_MAX)
-        return err_set(err, ERR_SEMANTIC, x->code->func->loc,
-                       "'%s' needs %u bytes of static and %u of dynamic shared memory; a CTA may use %u",
-                       x->code->func->name, x->static_shared, x->desc.dynamic_shared, SHARED_MAX);
+        return err_set(
+            err, ERR_SEMANTIC, x->code->func->loc,
+            "'%s' needs %u bytes of static and %u of dynamic shared memory; a CTA may use %u",
+            x->code->func->name, x->static_shared, x->desc.dynamic_shared, SHARED_MAX);
     return true;
 }
 
@@ -106,7 +111,7 @@ static bool uses_tmem(const Code *c)
     return false;
 }
 
-typedef struct Layout { /* bytes */
+typedef struct Layout {          /* bytes */
     uint64_t regs, preds, local; /* per warp */
     uint64_t shared, tmem;       /* per CTA */
     uint64_t consts;
@@ -209,7 +214,7 @@ bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err)
         !check_shared(x, err) || !bind_code(a, c, x->isa, &x->insns, err))
         return false;
     Front *f = &x->front;
-    *f = (Front){.ops = &exec_front_ops, .code = c, .n_slots = d->n_slots};
+    *f = (Front){.ops = &exec_front_ops, .code = c, .n_slots = d->n_slots, .footprint = mem_used(d->mem)};
     memcpy(f->grid, x->desc.grid, sizeof f->grid);
     memcpy(f->block, x->desc.block, sizeof f->block);
     memcpy(f->cluster, x->desc.cluster, sizeof f->cluster);
@@ -231,7 +236,8 @@ void exec_free(Exec *x)
 static uint64_t address_of(const Module *m, const CodeLayout *lay, const VarInit *r)
 {
     if (r->var < 0)
-        return (uint64_t)r->func + (uint64_t)r->addend; /* calls through pointers are not executed */
+        return (uint64_t)r->func +
+               (uint64_t)r->addend; /* calls through pointers are not executed */
     const Var *v = &m->vars[r->var];
     uint64_t base = 0;
     if (v->space == SP_GLOBAL)
@@ -292,8 +298,8 @@ bool exec_fault(ExecCtx *x, const XInsn *in, int lane, const char *fmt, ...)
     vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
     const Cta *c = x->cta;
-    int n = snprintf(who, sizeof who, "CTA (%u, %u, %u), warp %u", c->ctaid[0], c->ctaid[1], c->ctaid[2],
-                     x->w->id);
+    int n = snprintf(who, sizeof who, "CTA (%u, %u, %u), warp %u", c->ctaid[0], c->ctaid[1],
+                     c->ctaid[2], x->w->id);
     if (lane >= 0)
         snprintf(who + n, sizeof who - (size_t)n, ", lane %d", lane);
     Loc loc = x->exec->code->func->insns[in->ci->ptx].loc;

@@ -1,6 +1,6 @@
-/* The mbarrier word (layout: isa/bits.def). The tx count is stored with a bias, so that no initialised word has zero
- * in that field: cleared memory is no mbarrier, and neither is poison, whose reserved bits are set.
- * Rules: PTX ISA "mbarrier", research/ptx.md 3.8. */
+/* The mbarrier word (layout: isa/bits.def). The tx count is stored with a bias, so that no
+ * initialised word has zero in that field: cleared memory is no mbarrier, and neither is poison,
+ * whose reserved bits are set. Rules: PTX ISA "mbarrier", research/ptx.md 3.8. */
 #include "sim/func/mbar.h"
 
 #include "isa/bits.h"

@@ -103,6 +103,14 @@ static const Alloc *alloc_before(const GlobalMem *m, uint64_t addr)
     return lo > 0 ? &m->allocs[lo - 1] : NULL;
 }
 
+uint64_t mem_used(const GlobalMem *m)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < m->n_allocs; i++)
+        sum += m->allocs[i].bytes;
+    return sum;
+}
+
 void *mem_ptr(const GlobalMem *m, uint64_t addr, uint64_t bytes)
 {
     const Alloc *al = alloc_before(m, addr);

@@ -1,5 +1,5 @@
-/* Element-wise reductions of bulk copies: dst[i] = dst[i] op src[i]. Sums of 16-bit floats are rounded once to their
- * own type (PTX ISA cp.reduce.async.bulk: .noftz, round to nearest). */
+/* Element-wise reductions of bulk copies: dst[i] = dst[i] op src[i]. Sums of 16-bit floats are
+ * rounded once to their own type (PTX ISA cp.reduce.async.bulk: .noftz, round to nearest). */
 #include "sim/func/engine.h"
 #include "sim/func/num.h"
 

@@ -1,4 +1,5 @@
-/* The functional runner: clusters of the grid in turn on host threads, each with its own CTA slots. */
+/* The functional runner: clusters of the grid in turn on host threads, each with its own CTA slots.
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -52,7 +53,9 @@ static uint32_t cluster_size(const ExecDesc *d)
 {
     uint32_t size = 1;
     for (int i = 0; i < 3; i++) /* 0: the kernel's own, or 1, as exec_new decides */
-        size *= d->cluster[i] ? d->cluster[i] : d->code->func->cluster[i] ? d->code->func->cluster[i] : 1;
+        size *= d->cluster[i]               ? d->cluster[i]
+                : d->code->func->cluster[i] ? d->code->func->cluster[i]
+                                            : 1;
     return size;
 }
 
@@ -67,7 +70,8 @@ static void run_all(Worker *workers, uint32_t n)
         pthread_join(workers[i].thread, NULL);
 }
 
-bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t threads, RunStats *stats, Err *err)
+bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t threads,
+              RunStats *stats, Err *err)
 {
     uint32_t size = cluster_size(d), n_ctas = d->grid[0] * d->grid[1] * d->grid[2];
     uint32_t clusters = n_ctas / size, begin = first / size;

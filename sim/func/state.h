@@ -1,8 +1,10 @@
-/* What the exec_*.c files share: the machine behind Exec, operands of an instruction, addresses. Private to sim/func.
+/* What the exec_*.c files share: the machine behind Exec, operands of an instruction, addresses.
+ * Private to sim/func.
  *
- * Order of XInsn.row[]: operands in the order of the row's syntax; each CO_VALUE gives its n slots, each CO_MEM its
- * base slots (0, 1 or 2), the rest nothing. Instructions with more than 8 rows, or whose optional operands make the
- * order vary, go through the operands: opd(), opd_row(). A sink is a row of its own that nobody reads. */
+ * Order of XInsn.row[]: operands in the order of the row's syntax; each CO_VALUE gives its n slots,
+ * each CO_MEM its base slots (0, 1 or 2), the rest nothing. Instructions with more than 8 rows, or
+ * whose optional operands make the order vary, go through the operands: opd(), opd_row(). A sink is
+ * a row of its own that nobody reads. */
 #ifndef RAO_FUNC_STATE_H
 #define RAO_FUNC_STATE_H
 
@@ -34,7 +36,7 @@ struct Exec {
     uint32_t shared_bytes;  /* of the window: SHARED_BASE + static + dynamic */
     uint32_t local_bytes;   /* per thread */
     bool uses_tmem;
-    void *map;              /* host memory of all slots, from mmap */
+    void *map; /* host memory of all slots, from mmap */
     size_t map_bytes;
 };
 
@@ -115,10 +117,11 @@ static inline uint32_t first_lane(uint32_t mask)
 /* The CTA with this rank in c's cluster, or NULL. Cluster mates stand on consecutive slots. */
 Cta *cluster_cta(const Cta *c, uint32_t rank);
 
-/* Host pointer to [addr, addr + bytes) in shared memory, addr a 32-bit shared::cluster address (rank << 24 | offset).
- * Faults (NULL) if the rank or the offset is outside, or the address is not aligned. lane is for the message; owner
- * may be NULL. */
-uint8_t *shared_at(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes, uint32_t align, Cta **owner);
+/* Host pointer to [addr, addr + bytes) in shared memory, addr a 32-bit shared::cluster address
+ * (rank << 24 | offset). Faults (NULL) if the rank or the offset is outside, or the address is not
+ * aligned. lane is for the message; owner may be NULL. */
+uint8_t *shared_at(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes,
+                   uint32_t align, Cta **owner);
 
 /* Shared address of a CTA's own memory: its rank in the upper byte. */
 static inline uint32_t own_shared(const Cta *c, uint32_t offset)
@@ -128,14 +131,17 @@ static inline uint32_t own_shared(const Cta *c, uint32_t offset)
 
 typedef struct Place {
     uint8_t *p;
-    Space space;     /* SP_SHARED, SP_GLOBAL (and const), SP_LOCAL, SP_PARAM: where a generic address led */
-    Cta *owner;      /* SP_SHARED */
-    uint64_t addr;   /* in that space: shared window address, global address, offset in local or param */
+    Space space; /* SP_SHARED, SP_GLOBAL (and const), SP_LOCAL, SP_PARAM: where a generic address
+                    led */
+    Cta *owner;  /* SP_SHARED */
+    uint64_t
+        addr; /* in that space: shared window address, global address, offset in local or param */
 } Place;
 
-/* Resolves an address of the state space written in the instruction (ss: MV_SS_..., 0 = generic). Faults: returns
- * false. */
-bool place_at(ExecCtx *x, const XInsn *in, int lane, uint8_t ss, uint64_t addr, uint32_t bytes, Place *out);
+/* Resolves an address of the state space written in the instruction (ss: MV_SS_..., 0 = generic).
+ * Faults: returns false. */
+bool place_at(ExecCtx *x, const XInsn *in, int lane, uint8_t ss, uint64_t addr, uint32_t bytes,
+              Place *out);
 
 /* ---- Control flow (warp.c) ---- */
 
@@ -148,13 +154,16 @@ void warp_branch(ExecCtx *x, uint32_t taken, uint32_t target);
 /* These lanes end. */
 void warp_exit(Warp *w, uint32_t lanes);
 
-/* After pc or mask of the running split has changed: merges splits that meet, runs the one with the lowest pc. */
+/* After pc or mask of the running split has changed: merges splits that meet, runs the one with the
+ * lowest pc. */
 void warp_schedule(Warp *w);
 
-/* Whether the lanes that `in` waits for have arrived; if not, parks the running split and runs another. */
+/* Whether the lanes that `in` waits for have arrived; if not, parks the running split and runs
+ * another. */
 bool warp_arrived(Warp *w, const XInsn *in);
 
-/* The running split is blocked at retry_pc: it goes back there and another one runs. False: there is none. */
+/* The running split is blocked at retry_pc: it goes back there and another one runs. False: there
+ * is none. */
 bool warp_yield(Warp *w);
 
 /* ---- Parts of the executor ---- */

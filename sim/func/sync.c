@@ -1,5 +1,5 @@
-/* Named barriers, the register pool of setmaxnreg, the tensor-memory allocator: see sync.h. Rules: PTX ISA "bar",
- * "setmaxnreg", "tcgen05.alloc"; research/ptx.md 3.1, 3.12, 3.15. */
+/* Named barriers, the register pool of setmaxnreg, the tensor-memory allocator: see sync.h. Rules:
+ * PTX ISA "bar", "setmaxnreg", "tcgen05.alloc"; research/ptx.md 3.1, 3.12, 3.15. */
 #include <assert.h>
 #include <stddef.h>
 
@@ -10,7 +10,8 @@
 #define GRANULES 16u
 #define POOL_WARPS 64u
 
-BarResult named_barrier_arrive(NamedBarrier *b, uint32_t threads_expected, uint32_t threads_arriving)
+BarResult named_barrier_arrive(NamedBarrier *b, uint32_t threads_expected,
+                               uint32_t threads_arriving)
 {
     if (threads_expected == 0 || (b->expected != 0 && b->expected != threads_expected))
         return BAR_MISMATCH;
@@ -70,7 +71,8 @@ int32_t tmem_alloc(TmemAlloc *t, uint32_t slot, uint32_t columns)
 bool tmem_dealloc(TmemAlloc *t, uint32_t slot, uint32_t column, uint32_t columns)
 {
     uint32_t g = column / GRANULE, n = columns / GRANULE;
-    if (column % GRANULE != 0 || g >= GRANULES || columns == 0 || t->size[g] != columns || t->owner[g] != slot + 1)
+    if (column % GRANULE != 0 || g >= GRANULES || columns == 0 || t->size[g] != columns ||
+        t->owner[g] != slot + 1)
         return false;
     t->used = (uint16_t)(t->used & ~granule_mask(g, n));
     t->size[g] = 0;

@@ -1,6 +1,7 @@
-/* Register-only instructions that the compiler vectorises: tables of functions, one table per instruction set. The
- * functions are in vec_*_body.h, compiled once for each by exec_base.c, exec_avx2.c, exec_avx512.c; every build gives the
- * same bytes. Binders (exec_*.c) choose an entry by type and modifiers. */
+/* Register-only instructions that the compiler vectorises: tables of functions, one table per
+ * instruction set. The functions are in vec_*_body.h, compiled once for each by exec_base.c,
+ * exec_avx2.c, exec_avx512.c; every build gives the same bytes. Binders (exec_*.c) choose an entry
+ * by type and modifiers. */
 #ifndef RAO_FUNC_VEC_H
 #define RAO_FUNC_VEC_H
 
@@ -11,21 +12,38 @@
 typedef enum VecInt { VI_U16, VI_S16, VI_U32, VI_S32, VI_U64, VI_S64, VI_TYPES } VecInt;
 
 typedef enum VecCmp {
-    VC_EQ, VC_NE, VC_LT, VC_LE, VC_GT, VC_GE, VC_INTS,        /* integers, and ordered floats */
-    VC_EQU = VC_INTS, VC_NEU, VC_LTU, VC_LEU, VC_GTU, VC_GEU, /* true if a NaN is there */
-    VC_NUM, VC_NAN, VC_CMPS
+    VC_EQ,
+    VC_NE,
+    VC_LT,
+    VC_LE,
+    VC_GT,
+    VC_GE,
+    VC_INTS, /* integers, and ordered floats */
+    VC_EQU = VC_INTS,
+    VC_NEU,
+    VC_LTU,
+    VC_LEU,
+    VC_GTU,
+    VC_GEU, /* true if a NaN is there */
+    VC_NUM,
+    VC_NAN,
+    VC_CMPS
 } VecCmp;
 
 enum { VEC_RNDS = 4, VEC_SATS = 2, VEC_NANS = 2 };
 
 typedef struct VecInts {
-    PlainFn *add[VI_TYPES], *sub[VI_TYPES], *mul_lo[VI_TYPES], *mul_hi[VI_TYPES], *mad_lo[VI_TYPES], *mad_hi[VI_TYPES];
+    PlainFn *add[VI_TYPES], *sub[VI_TYPES], *mul_lo[VI_TYPES], *mul_hi[VI_TYPES], *mad_lo[VI_TYPES],
+        *mad_hi[VI_TYPES];
     PlainFn *mul_wide[VI_TYPES], *mad_wide[VI_TYPES]; /* by type of the factors, up to 32 bits */
-    PlainFn *div[VI_TYPES], *rem[VI_TYPES], *min[VI_TYPES], *max[VI_TYPES], *neg[VI_TYPES], *abs[VI_TYPES];
+    PlainFn *div[VI_TYPES], *rem[VI_TYPES], *min[VI_TYPES], *max[VI_TYPES], *neg[VI_TYPES],
+        *abs[VI_TYPES];
     PlainFn *shl[VI_TYPES], *shr[VI_TYPES];
-    PlainFn *and_[VI_TYPES], *or_[VI_TYPES], *xor_[VI_TYPES], *not_[VI_TYPES], *cnot[VI_TYPES]; /* by unsigned type */
+    PlainFn *and_[VI_TYPES], *or_[VI_TYPES], *xor_[VI_TYPES], *not_[VI_TYPES],
+        *cnot[VI_TYPES]; /* by unsigned type */
     PlainFn *setp[VC_INTS][VI_TYPES];
-    PlainFn *popc[VI_TYPES], *clz[VI_TYPES], *brev[VI_TYPES], *bfind[VI_TYPES], *bfind_shiftamt[VI_TYPES];
+    PlainFn *popc[VI_TYPES], *clz[VI_TYPES], *brev[VI_TYPES], *bfind[VI_TYPES],
+        *bfind_shiftamt[VI_TYPES];
     PlainFn *bfe[VI_TYPES], *bfi[VI_TYPES];
     PlainFn *lop3, *prmt, *shf_l[2], *shf_r[2]; /* [1]: wrap */
     PlainFn *szext[2][2], *bmsk[2];             /* [wrap][signed] */
@@ -34,8 +52,9 @@ typedef struct VecInts {
 typedef struct VecFloats {
     PlainFn *add[VEC_RNDS][NUM_FTZS][VEC_SATS], *sub[VEC_RNDS][NUM_FTZS][VEC_SATS];
     PlainFn *mul[VEC_RNDS][NUM_FTZS][VEC_SATS], *fma[VEC_RNDS][NUM_FTZS][VEC_SATS];
-    PlainFn *add2[VEC_RNDS][NUM_FTZS], *sub2[VEC_RNDS][NUM_FTZS], *mul2[VEC_RNDS][NUM_FTZS], *fma2[VEC_RNDS][NUM_FTZS];
-    PlainFn *min[NUM_FTZS][VEC_NANS], *max[NUM_FTZS][VEC_NANS];         /* [.NaN] */
+    PlainFn *add2[VEC_RNDS][NUM_FTZS], *sub2[VEC_RNDS][NUM_FTZS], *mul2[VEC_RNDS][NUM_FTZS],
+        *fma2[VEC_RNDS][NUM_FTZS];
+    PlainFn *min[NUM_FTZS][VEC_NANS], *max[NUM_FTZS][VEC_NANS]; /* [.NaN] */
     PlainFn *min_xorsign[NUM_FTZS][VEC_NANS], *max_xorsign[NUM_FTZS][VEC_NANS];
     PlainFn *min3[NUM_FTZS][VEC_NANS][2], *max3[NUM_FTZS][VEC_NANS][2]; /* [.abs] */
     PlainFn *neg[NUM_FTZS], *abs[NUM_FTZS];
@@ -54,12 +73,15 @@ typedef struct VecMoves {
 } VecMoves;
 
 typedef struct VecMem {
-    /* off = base + add in every lane; whether those in mask are at most `last` and have no bit of `low` set. */
-    bool (*offsets)(uint32_t off[WARP], const uint32_t *base, uint32_t add, uint32_t last, uint32_t low, uint32_t mask);
+    /* off = base + add in every lane; whether those in mask are at most `last` and have no bit of
+     * `low` set. */
+    bool (*offsets)(uint32_t off[WARP], const uint32_t *base, uint32_t add, uint32_t last,
+                    uint32_t low, uint32_t mask);
     /* The same for 64-bit addresses: base = {hi, lo}. */
-    bool (*offsets64)(uint64_t off[WARP], const uint32_t *lo, const uint32_t *hi, uint64_t add, uint64_t last,
-                      uint32_t low, uint32_t mask);
-    /* No two lanes of a phase want a bank of shared memory (lanes.h); accesses of 4, 8 or 16 bytes. */
+    bool (*offsets64)(uint64_t off[WARP], const uint32_t *lo, const uint32_t *hi, uint64_t add,
+                      uint64_t last, uint32_t low, uint32_t mask);
+    /* No two lanes of a phase want a bank of shared memory (lanes.h); accesses of 4, 8 or 16 bytes.
+     */
     bool (*free_of_conflicts)(const uint32_t off[WARP], uint32_t bytes, uint32_t mask);
 } VecMem;
 

@@ -1,4 +1,5 @@
-/* Everything of vec.h for one instruction set. The file that includes it has defined SIMD_ISA and SIMD_NAME (simd.h). */
+/* Everything of vec.h for one instruction set. The file that includes it has defined SIMD_ISA and
+ * SIMD_NAME (simd.h). */
 #include "sim/func/num_body.h"
 
 #include "sim/func/vec_float_body.h"

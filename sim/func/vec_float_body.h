@@ -1,5 +1,6 @@
-/* f32 and f32x2 instructions on rows; see vec_row_body.h. The arithmetic of a lane is in num_body.h. PTX ISA "Floating Point
- * Instructions"; rules of NaN, subnormals and approximation: research/ptx.md 4.1, 4.2. */
+/* f32 and f32x2 instructions on rows; see vec_row_body.h. The arithmetic of a lane is in
+ * num_body.h. PTX ISA "Floating Point Instructions"; rules of NaN, subnormals and approximation:
+ * research/ptx.md 4.1, 4.2. */
 #ifndef RAO_FUNC_VEC_FLOAT_BODY_H
 #define RAO_FUNC_VEC_FLOAT_BODY_H
 
@@ -7,9 +8,10 @@
 
 #define SIGN_F32 0x80000000u
 
-/* a + b rounded once in direction rnd, in f32 only: half the work of add_lane, which goes through double. The nearest sum
- * s and its error e are exact together (Knuth's two-sum), so s is one step away where e points the other way. A finite
- * sum that came out infinite is one step from the largest number too. */
+/* a + b rounded once in direction rnd, in f32 only: half the work of add_lane, which goes through
+ * double. The nearest sum s and its error e are exact together (Knuth's two-sum), so s is one step
+ * away where e points the other way. A finite sum that came out infinite is one step from the
+ * largest number too. */
 static inline uint32_t add_toward(uint32_t a, uint32_t b, NumRnd rnd, int ftz)
 {
     float x = num_float(ftz_if(a, ftz)), y = num_float(ftz_if(b, ftz));
@@ -67,17 +69,31 @@ ARITH_ALL(add, ADD, ADD_LO, ADD_HI)
 ARITH_ALL(sub, SUB, SUB_LO, SUB_HI)
 ARITH_ALL(mul, MUL, MUL_LO, MUL_HI)
 ARITH_ALL(fma, FMA, FMA_LO, FMA_HI)
-#define SATS(n) {{x_##n, x_##n##_sat}, {x_##n##_ftz, x_##n##_ftz_sat}}
-#define FTZS(n) {x_##n, x_##n##_ftz}
-#define RNDS(macro, n) {macro(n##_rn), macro(n##_rz), macro(n##_rm), macro(n##_rp)}
+#define SATS(n)                                                                                    \
+    {                                                                                              \
+        {x_##n, x_##n##_sat},                                                                      \
+        {                                                                                          \
+            x_##n##_ftz, x_##n##_ftz_sat                                                           \
+        }                                                                                          \
+    }
+#define FTZS(n)                                                                                    \
+    {                                                                                              \
+        x_##n, x_##n##_ftz                                                                         \
+    }
+#define RNDS(macro, n)                                                                             \
+    {                                                                                              \
+        macro(n##_rn), macro(n##_rz), macro(n##_rm), macro(n##_rp)                                 \
+    }
 
 /* ---- Minimum and maximum: -0 < +0; a NaN is ignored, or with .NaN wins ---- */
 
 typedef enum NanRule { NAN_IGNORE, NAN_WINS } NanRule;
 
-/* A choice between x and y, made both ways: where a NaN takes part, the first way gives y and the second x (which is what
- * the host's maximum does); where the two are zeros of different sign, they come out different. */
-static inline uint32_t join_ways(float x, float y, uint32_t yx, uint32_t xy, uint32_t ordered, NanRule rule)
+/* A choice between x and y, made both ways: where a NaN takes part, the first way gives y and the
+ * second x (which is what the host's maximum does); where the two are zeros of different sign, they
+ * come out different. */
+static inline uint32_t join_ways(float x, float y, uint32_t yx, uint32_t xy, uint32_t ordered,
+                                 NanRule rule)
 {
     uint32_t r = x != x ? yx : y != y ? xy : ordered;
     bool nan = rule == NAN_WINS ? x != x || y != y : x != x && y != y;
@@ -109,7 +125,7 @@ static inline uint32_t xorsign(uint32_t a, uint32_t b, uint32_t r)
 #define MINMAX(op, name, F, N)                                                                     \
     PLAIN32(op##_##name, op##_lane(a[i], b[i], F, N))                                              \
     PLAIN32(op##_xorsign_##name, xorsign(a[i], b[i], op##_lane(MAG(a[i]), MAG(b[i]), F, N)))       \
-    PLAIN32(op##3_##name, op##_lane(op##_lane(a[i], b[i], NUM_KEEP, N), c[i], F, N))                    \
+    PLAIN32(op##3_##name, op##_lane(op##_lane(a[i], b[i], NUM_KEEP, N), c[i], F, N))               \
     PLAIN32(op##3_abs_##name,                                                                      \
             op##_lane(op##_lane(MAG(a[i]), MAG(b[i]), NUM_KEEP, N), MAG(c[i]), F, N))
 #define MINMAX_ALL(op)                                                                             \
@@ -119,10 +135,23 @@ static inline uint32_t xorsign(uint32_t a, uint32_t b, uint32_t r)
     MINMAX(op, ftz_nan, NUM_FTZ, NAN_WINS)
 MINMAX_ALL(min)
 MINMAX_ALL(max)
-#define NANS(n) {{x_##n##_keep, x_##n##_keep_nan}, {x_##n##_ftz, x_##n##_ftz_nan}}
+#define NANS(n)                                                                                    \
+    {                                                                                              \
+        {x_##n##_keep, x_##n##_keep_nan},                                                          \
+        {                                                                                          \
+            x_##n##_ftz, x_##n##_ftz_nan                                                           \
+        }                                                                                          \
+    }
 #define NANS3(n)                                                                                   \
-    {{{x_##n##_keep, x_##n##_abs_keep}, {x_##n##_keep_nan, x_##n##_abs_keep_nan}},                 \
-     {{x_##n##_ftz, x_##n##_abs_ftz}, {x_##n##_ftz_nan, x_##n##_abs_ftz_nan}}}
+    {                                                                                              \
+        {{x_##n##_keep, x_##n##_abs_keep}, {x_##n##_keep_nan, x_##n##_abs_keep_nan}},              \
+        {                                                                                          \
+            {x_##n##_ftz, x_##n##_abs_ftz},                                                        \
+            {                                                                                      \
+                x_##n##_ftz_nan, x_##n##_abs_ftz_nan                                               \
+            }                                                                                      \
+        }                                                                                          \
+    }
 
 /* ---- Functions of one operand; division ---- */
 

@@ -1,4 +1,5 @@
-/* Integer, logic and comparison instructions on rows; see vec_row_body.h. PTX ISA "Integer Arithmetic", "Logic and Shift". */
+/* Integer, logic and comparison instructions on rows; see vec_row_body.h. PTX ISA "Integer
+ * Arithmetic", "Logic and Shift". */
 #ifndef RAO_FUNC_VEC_INT_BODY_H
 #define RAO_FUNC_VEC_INT_BODY_H
 
@@ -22,9 +23,17 @@
     PLAIN32(name##_u16, e_u16)                                                                     \
     PLAIN32(name##_u32, e_u32)                                                                     \
     PLAIN64(name##_u64, e_u64)
-#define SIX(name) {x_##name##_u16, x_##name##_s16, x_##name##_u32, x_##name##_s32, x_##name##_u64, x_##name##_s64}
+#define SIX(name)                                                                                  \
+    {                                                                                              \
+        x_##name##_u16, x_##name##_s16, x_##name##_u32, x_##name##_s32, x_##name##_u64,            \
+            x_##name##_s64                                                                         \
+    }
 /* for operations that do not ask for the sign */
-#define THREE(name) {x_##name##_u16, x_##name##_u16, x_##name##_u32, x_##name##_u32, x_##name##_u64, x_##name##_u64}
+#define THREE(name)                                                                                \
+    {                                                                                              \
+        x_##name##_u16, x_##name##_u16, x_##name##_u32, x_##name##_u32, x_##name##_u64,            \
+            x_##name##_u64                                                                         \
+    }
 
 __extension__ typedef __int128 Int128;
 __extension__ typedef unsigned __int128 Uint128;
@@ -49,7 +58,8 @@ static inline uint32_t mul_hi_s32(uint32_t a, uint32_t b)
     return U32((uint64_t)((int64_t)S32(a) * S32(b)) >> 32);
 }
 
-/* Division by zero gives all ones and the dividend as remainder; the most negative number by -1 gives itself. */
+/* Division by zero gives all ones and the dividend as remainder; the most negative number by -1
+ * gives itself. */
 static inline uint64_t div_u(uint64_t a, uint64_t b)
 {
     return b ? a / b : ~UINT64_C(0);
@@ -164,7 +174,8 @@ SETP_INT(ge, >=)
 
 /* ---- Bits ---- */
 
-/* Index of the highest bit that says something: the highest 1, or for a negative number the highest 0. */
+/* Index of the highest bit that says something: the highest 1, or for a negative number the highest
+ * 0. */
 static inline uint32_t find_bit(uint64_t x)
 {
     return x ? 63u - U32(__builtin_clzll(x)) : UINT32_MAX;
@@ -188,8 +199,10 @@ static inline uint64_t ones(uint32_t n)
     return n > 63 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1;
 }
 
-/* bfe: len bits of a from pos up; beyond the top of a or of the field come copies of the field's sign. */
-static inline uint64_t extract(uint64_t a, uint32_t pos, uint32_t len, uint32_t bits, bool is_signed)
+/* bfe: len bits of a from pos up; beyond the top of a or of the field come copies of the field's
+ * sign. */
+static inline uint64_t extract(uint64_t a, uint32_t pos, uint32_t len, uint32_t bits,
+                               bool is_signed)
 {
     pos &= 0xff;
     len &= 0xff;
@@ -235,7 +248,7 @@ static inline uint32_t choose(uint32_t if_set, uint32_t if_clear, uint32_t s)
 
 static inline uint32_t lop3_lane(uint32_t a, uint32_t b, uint32_t c, uint32_t lut)
 {
-#define TRUTH(k) (0 - (lut >> (k) & 1))
+#define TRUTH(k) (0 - (lut >> (k)&1))
     uint32_t b0 = choose(choose(TRUTH(3), TRUTH(2), c), choose(TRUTH(1), TRUTH(0), c), b);
     uint32_t b1 = choose(choose(TRUTH(7), TRUTH(6), c), choose(TRUTH(5), TRUTH(4), c), b);
 #undef TRUTH
@@ -302,7 +315,8 @@ PLAIN32(bmsk_wrap,  bit_mask(a[i], b[i], true))
 static void x_bfi_u64(Warp *w, const XInsn *in, uint32_t mask)
 {
     uint32_t *d0 = vrow(w, in, 0), *d1 = vrow(w, in, 1);
-    const uint32_t *a0 = vrow(w, in, 2), *a1 = vrow(w, in, 3), *b0 = vrow(w, in, 4), *b1 = vrow(w, in, 5);
+    const uint32_t *a0 = vrow(w, in, 2), *a1 = vrow(w, in, 3), *b0 = vrow(w, in, 4),
+                   *b1 = vrow(w, in, 5);
     const uint32_t *pos = vrow(w, in, 6), *len = vrow(w, in, 7);
     for (int i = 0; i < WARP; i++) {
         uint64_t r = insert(pair(a0[i], a1[i]), pair(b0[i], b1[i]), pos[i], len[i], 64);
@@ -313,9 +327,20 @@ static void x_bfi_u64(Warp *w, const XInsn *in, uint32_t mask)
     }
 }
 
-#define BITS2(n) {[VI_U32] = x_##n##_u32, [VI_S32] = x_##n##_u32, [VI_U64] = x_##n##_u64, [VI_S64] = x_##n##_u64}
-#define BITS4(n) {[VI_U32] = x_##n##_u32, [VI_S32] = x_##n##_s32, [VI_U64] = x_##n##_u64, [VI_S64] = x_##n##_s64}
-#define UP_TO_32(n) {x_##n##_u16, x_##n##_s16, x_##n##_u32, x_##n##_s32, NULL, NULL}
+#define BITS2(n)                                                                                   \
+    {                                                                                              \
+        [VI_U32] = x_##n##_u32, [VI_S32] = x_##n##_u32, [VI_U64] = x_##n##_u64,                    \
+        [VI_S64] = x_##n##_u64                                                                     \
+    }
+#define BITS4(n)                                                                                   \
+    {                                                                                              \
+        [VI_U32] = x_##n##_u32, [VI_S32] = x_##n##_s32, [VI_U64] = x_##n##_u64,                    \
+        [VI_S64] = x_##n##_s64                                                                     \
+    }
+#define UP_TO_32(n)                                                                                \
+    {                                                                                              \
+        x_##n##_u16, x_##n##_s16, x_##n##_u32, x_##n##_s32, NULL, NULL                             \
+    }
 
 #define VEC_INTS                                                                                   \
     {                                                                                              \
@@ -323,16 +348,15 @@ static void x_bfi_u64(Warp *w, const XInsn *in, uint32_t mask)
         .mad_lo = THREE(mad_lo), .mad_hi = SIX(mad_hi), .mul_wide = UP_TO_32(mul_wide),            \
         .mad_wide = UP_TO_32(mad_wide), .div = SIX(div), .rem = SIX(rem), .min = SIX(min),         \
         .max = SIX(max), .neg = THREE(neg), .abs = THREE(abs), .shl = THREE(shl), .shr = SIX(shr), \
-        .and_ = THREE(and), .or_ = THREE(or), .xor_ = THREE(xor), .not_ = THREE(not),              \
-        .cnot = THREE(cnot),                                                                       \
-        .setp = {SIX(setp_eq), SIX(setp_ne), SIX(setp_lt), SIX(setp_le), SIX(setp_gt),             \
-                 SIX(setp_ge)},                                                                    \
+        .and_ = THREE(and), .or_ = THREE(or), .xor_ = THREE(xor), .not_ = THREE(not ),             \
+        .cnot = THREE(cnot), .setp = {SIX(setp_eq), SIX(setp_ne), SIX(setp_lt),                    \
+                                      SIX(setp_le), SIX(setp_gt), SIX(setp_ge)},                   \
         .popc = BITS2(popc), .clz = BITS2(clz), .brev = BITS2(brev), .bfind = BITS4(bfind),        \
         .bfind_shiftamt = BITS4(bfind_shiftamt), .bfe = BITS4(bfe), .bfi = BITS2(bfi),             \
-        .lop3 = x_lop3, .prmt = x_prmt, .shf_l = {x_shf_l_clamp, x_shf_l_wrap},                            \
-        .shf_r = {x_shf_r_clamp, x_shf_r_wrap},                                                        \
-        .szext = {{x_szext_clamp_u32, x_szext_clamp_s32}, {x_szext_wrap_u32, x_szext_wrap_s32}},           \
-        .bmsk = {x_bmsk_clamp, x_bmsk_wrap},                                                           \
+        .lop3 = x_lop3, .prmt = x_prmt, .shf_l = {x_shf_l_clamp, x_shf_l_wrap},                    \
+        .shf_r = {x_shf_r_clamp, x_shf_r_wrap},                                                    \
+        .szext = {{x_szext_clamp_u32, x_szext_clamp_s32}, {x_szext_wrap_u32, x_szext_wrap_s32}},   \
+        .bmsk = {x_bmsk_clamp, x_bmsk_wrap},                                                       \
     }
 
 #endif

@@ -4,7 +4,8 @@
 
 #include "sim/func/vec_row_body.h"
 
-static bool x_offsets(uint32_t off[WARP], const uint32_t *base, uint32_t add, uint32_t last, uint32_t low, uint32_t mask)
+static bool x_offsets(uint32_t off[WARP], const uint32_t *base, uint32_t add, uint32_t last,
+                      uint32_t low, uint32_t mask)
 {
     uint32_t bad = 0;
     LANES
@@ -16,8 +17,8 @@ static bool x_offsets(uint32_t off[WARP], const uint32_t *base, uint32_t add, ui
     return (bad & mask) == 0;
 }
 
-static bool x_offsets64(uint64_t off[WARP], const uint32_t *lo, const uint32_t *hi, uint64_t add, uint64_t last,
-                        uint32_t low, uint32_t mask)
+static bool x_offsets64(uint64_t off[WARP], const uint32_t *lo, const uint32_t *hi, uint64_t add,
+                        uint64_t last, uint32_t low, uint32_t mask)
 {
     uint32_t bad = 0;
     LANES

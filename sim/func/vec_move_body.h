@@ -43,8 +43,8 @@ static void x_ld_param(Warp *w, const XInsn *in, uint32_t mask)
 
 #define VEC_MOVES                                                                                  \
     {                                                                                              \
-        .mov32 = x_mov32, .mov64 = x_mov64, .mov128 = x_mov128, .selp32 = x_selp32, .selp64 = x_selp64,      \
-        .ld_param = x_ld_param,                                                                      \
+        .mov32 = x_mov32, .mov64 = x_mov64, .mov128 = x_mov128, .selp32 = x_selp32,                \
+        .selp64 = x_selp64, .ld_param = x_ld_param,                                                \
     }
 
 #endif

@@ -1,8 +1,10 @@
-/* How one instruction becomes a loop over lanes; included by the other vec_*_body.h, after num_body.h.
+/* How one instruction becomes a loop over lanes; included by the other vec_*_body.h, after
+ * num_body.h.
  *
- * Rows are in->row[]: results first, then operands. With all lanes active the loop writes the destination itself, else
- * a scratch row that is blended in. A destination may be the same row as an operand, or cross over (the low half
- * of a 64-bit result may be the high half of an operand): each lane reads everything before it writes. The function for NAME is x_NAME. */
+ * Rows are in->row[]: results first, then operands. With all lanes active the loop writes the
+ * destination itself, else a scratch row that is blended in. A destination may be the same row as
+ * an operand, or cross over (the low half of a 64-bit result may be the high half of an operand):
+ * each lane reads everything before it writes. The function for NAME is x_NAME. */
 #ifndef RAO_FUNC_VEC_ROW_BODY_H
 #define RAO_FUNC_VEC_ROW_BODY_H
 
@@ -66,8 +68,7 @@ static inline uint64_t pair(uint32_t lo, uint32_t hi)
 
 /* A 64-bit result from the 64-bit operands x, y, z. */
 #define PLAIN64(name, expr)                                                                        \
-    PLAIN_PAIR(name,                                                                               \
-               uint64_t x = pair(r1[i], r2[i]); uint64_t y = pair(r3[i], r4[i]);                   \
+    PLAIN_PAIR(name, uint64_t x = pair(r1[i], r2[i]); uint64_t y = pair(r3[i], r4[i]);             \
                uint64_t z = pair(r5[i], r6[i]); (void)x; (void)y; (void)z;                         \
                uint64_t r = (uint64_t)(expr), (uint32_t)r, (uint32_t)(r >> 32))
 

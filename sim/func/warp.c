@@ -1,14 +1,16 @@
-/* A warp as a set of splits. Invariants between instructions: the splits are sorted by pc, no two of them and the
- * running one have the same pc, their masks are disjoint, and together they are the lanes alive.
+/* A warp as a set of splits. Invariants between instructions: the splits are sorted by pc, no two
+ * of them and the running one have the same pc, their masks are disjoint, and together they are the
+ * lanes alive.
  *
- * Running the lowest pc reconverges structured code where its paths join. It would starve a warp whose lanes wait for
- * each other by polling memory: after many backward branches another split gets a turn. */
+ * Running the lowest pc reconverges structured code where its paths join. It would starve a warp
+ * whose lanes wait for each other by polling memory: after many backward branches another split
+ * gets a turn. */
 #include "sim/func/state.h"
 
 #include <assert.h>
 
-/* Turns of a loop before the splits that wait behind it may run. Large enough for ordinary loops with different trip
- * counts to end first, so that they reconverge. */
+/* Turns of a loop before the splits that wait behind it may run. Large enough for ordinary loops
+ * with different trip counts to end first, so that they reconverge. */
 #define MAX_LOOPS 1024
 /* Length of such a turn, in calls of warp_schedule. */
 #define TURN 256
@@ -36,7 +38,8 @@ static void add_split(Warp *w, uint32_t pc, uint32_t mask, bool parked)
     w->n_splits++;
 }
 
-/* Takes lanes that stand at the running pc into the running split, and finds where the next ones stand. */
+/* Takes lanes that stand at the running pc into the running split, and finds where the next ones
+ * stand. */
 static void join(Warp *w)
 {
     w->stop = NO_PC;

@@ -56,6 +56,8 @@ struct Front {
     uint32_t grid[3], block[3], cluster[3];
     uint32_t n_ctas, n_warps; /* of the grid; per CTA */
     uint32_t n_slots;
+    uint64_t footprint; /* bytes of global memory that the kernel can reach, 0 = unknown: HBM delivers each at most once
+                           for the whole grid, however few SMs are simulated */
 };
 
 #endif

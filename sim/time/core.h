@@ -143,6 +143,7 @@ typedef struct Flight {
     uint16_t rows;
     uint16_t mask;     /* multicast */
     uint32_t bytes, sync, handle, next; /* next free */
+    uint32_t seq;      /* cp.async: number in its warp */
     uint64_t addr;
     Cycle due;
 } Flight;
@@ -156,6 +157,7 @@ typedef struct GroupCount { /* completion groups: counts of operations, in order
     uint32_t committed;           /* groups */
     uint32_t end[GROUP_RING];     /* issued count at the end of group i mod GROUP_RING */
     Cycle last_read, last_done;   /* forced to be in order */
+    uint64_t ahead[LOADS_IN_FLIGHT / 64]; /* cp.async: bit n: operation n is complete, an older one is not */
 } GroupCount;
 
 typedef struct TWarp {
@@ -293,6 +295,7 @@ typedef struct Params { /* the model in the time core's units: cycles and bytes 
 #define L2_WAYS 4u
 typedef struct Chip { /* what all SMs share */
     double l2_free, dram_free, l2_rate, dram_rate; /* fluid servers: cycle, bytes a cycle for the simulated SMs */
+    double dram_budget; /* bytes HBM still has to deliver to the simulated SMs; see memory.c */
     uint64_t *tag;   /* L2: granule + 1, L2_WAYS a set */
     uint8_t *victim; /* next way to replace */
     uint32_t sets;

@@ -7,6 +7,7 @@
  * Clusters are dispatched whole, to SMs of one group. Times: launch.cycles, then one CTA every dispatch.interval,
  * cta.start to the first instruction; a freed slot gets the next cluster in order of (cycle, group). models/README.md. */
 #include <assert.h>
+#include <math.h>
 
 #include "sim/time/core.h"
 
@@ -147,6 +148,8 @@ static void build_chip(Arena *a, Sim *s, uint32_t active)
     double share = (double)s->n_sm / active;
     c->l2_rate = p->l2_bytes * share;
     c->dram_rate = p->dram_bytes * share;
+    bool sampled = s->n_sm < active && s->front->footprint;
+    c->dram_budget = sampled ? (double)s->front->footprint * share : INFINITY;
     double sets = s->model->v[MP_L2_MIB] * 1048576.0 / GRANULE_BYTES / L2_WAYS;
     for (c->sets = 1; c->sets < sets; c->sets *= 2)
         ;

@@ -6,6 +6,10 @@
  * same. Hit or miss: a 4-way table of granules with the capacity of the L2; a TMA box is one granule, the one it starts
  * in. Stores allocate, and charge HBM when they touch a granule first (it must be written back once).
  *
+ * With few SMs simulated, most of what they touch first has been or is being brought in by an SM that is not: the miss
+ * costs its latency, but the simulated SMs pay HBM bandwidth only for their share of the memory that the kernel can
+ * reach (Front.footprint), since the whole grid loads each byte of it about once.
+ *
  * Not modelled: L1 (every global load goes to L2), the near and far partition, sectors, write-back order. models/README.md. */
 #include <assert.h>
 
@@ -95,11 +99,13 @@ static void serve_one(Sim *s, const Request *r, Cycle now)
     uint32_t missed = miss_bytes(&s->chip, r);
     double ready = serve(port, at, bytes, rate);
     ready = max_d(ready, serve(&s->chip.l2_free, at, bytes, s->chip.l2_rate));
-    if (missed)
-        ready = max_d(ready, serve(&s->chip.dram_free, at, missed, s->chip.dram_rate));
+    double paid = missed < s->chip.dram_budget ? missed : s->chip.dram_budget;
+    if (paid > 0)
+        ready = max_d(ready, serve(&s->chip.dram_free, at, paid, s->chip.dram_rate));
+    s->chip.dram_budget -= paid;
     ready += missed ? miss : hit;
     sm->l2_bytes += r->bytes;
-    sm->dram_bytes += missed;
+    sm->dram_bytes += (uint64_t)paid;
     Cycle last = cycle_up(ready), length = tma ? cycle_up(bytes / p->tma_bytes) : 0;
     if (f) {
         tma_served(sm, r->who, last - length, last);

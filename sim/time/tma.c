@@ -55,7 +55,7 @@ static void take_up_ldgsts(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 {
     uint32_t i = flight_new(sm, slot, op, FL_LDGSTS);
     sm->flight[i].addr = op->addr >> 3; /* sector to 256-byte granule */
-    sm->warp[slot].cp.issued++;
+    sm->flight[i].seq = sm->warp[slot].cp.issued++;
     if (++sm->loads_out >= LOADS_IN_FLIGHT)
         sm->pipe_free[pipe_index(P_LSU, 0)] = CYCLE_NEVER;
     tma_start(sm, i, now);
@@ -150,13 +150,6 @@ void tma_data(Sm *sm, uint32_t flight, Cycle now)
 
 void tma_smem_done(Sm *sm, uint32_t flight, SmemClient c, Cycle at)
 {
-    Flight *f = &sm->flight[flight];
-    GroupCount *g = &sm->warp[sm_slot(sm, f->cta, f->warp)].cp;
-    if (f->kind == FL_LDGSTS) {
-        if (at < g->last_done)
-            at = g->last_done;
-        g->last_done = at;
-    }
     sm_post(sm, (Event){.at = at, .kind = c == SC_READ ? EV_STORE_READ : EV_FLIGHT_DONE, .who = flight});
 }
 
@@ -190,6 +183,16 @@ static void complete_tx(Sm *sm, const Flight *f, Cycle now)
     }
 }
 
+/* Copies complete in any order; groups count them in the order of issue. */
+static void copy_done(GroupCount *g, uint32_t seq)
+{
+    seq %= LOADS_IN_FLIGHT;
+    g->ahead[seq / 64] |= 1ull << seq % 64;
+    for (uint32_t n; n = g->done % LOADS_IN_FLIGHT, g->ahead[n / 64] >> n % 64 & 1; g->done++)
+        g->ahead[n / 64] &= ~(1ull << n % 64);
+    g->read = g->done;
+}
+
 void tma_done(Sm *sm, uint32_t flight, Cycle now)
 {
     Flight f = sm->flight[flight];
@@ -206,8 +209,7 @@ void tma_done(Sm *sm, uint32_t flight, Cycle now)
         sync_groups_check(sm, slot, now);
         break;
     case FL_LDGSTS:
-        w->cp.done++;
-        w->cp.read++;
+        copy_done(&w->cp, f.seq);
         sync_groups_check(sm, slot, now);
         sync_cp_check(sm, slot, now);
         break;

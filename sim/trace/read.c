@@ -113,6 +113,7 @@ static void get_header(Cursor *c, Arena *a, TraceHeader *h)
     h->regs_per_thread = (uint32_t)get_uint(c);
     h->cycles = get_uint(c);
     h->flops = get_double(c);
+    h->footprint = get_uint(c);
     uint64_t n = get_uint(c);
     if (n > 64) {
         c->bad = true;

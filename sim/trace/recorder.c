@@ -158,7 +158,7 @@ void recorder_free(Recorder *r)
     r->n_ctas = 0;
 }
 
-static void put_header(Bytes *b, const TraceHeader *h)
+static void put_header(Bytes *b, const TraceHeader *h, uint64_t footprint)
 {
     const char *texts[] = {h->kernel, h->launch, h->model, h->command};
     for (size_t i = 0; i < 4; i++)
@@ -173,6 +173,7 @@ static void put_header(Bytes *b, const TraceHeader *h)
     for (size_t i = 0; i < 5; i++)
         put_uint(b, numbers[i]);
     put_double(b, h->flops);
+    put_uint(b, footprint);
     put_uint(b, h->n_roles);
     for (uint32_t i = 0; i < h->n_roles; i++) {
         put_text(b, h->roles[i].name);
@@ -244,7 +245,7 @@ static bool write_file(const char *path, const Bytes *body, Err *err)
 bool recorder_write(Recorder *r, const char *path, const TraceHeader *h, Err *err)
 {
     Bytes b = {0};
-    put_header(&b, h);
+    put_header(&b, h, r->front.footprint);
     put_code(&b, r->front.code);
     put_uint(&b, r->front.n_warps);
     put_uint(&b, r->n_ctas);

@@ -129,7 +129,7 @@ Front *trace_front(Arena *a, Trace *t)
     const TraceHeader *h = &t->header;
     r->trace = t;
     r->arena = a;
-    r->front = (Front){.ops = &replay_ops, .code = &t->code, .n_warps = t->n_warps};
+    r->front = (Front){.ops = &replay_ops, .code = &t->code, .n_warps = t->n_warps, .footprint = h->footprint};
     memcpy(r->front.grid, h->grid, sizeof h->grid);
     memcpy(r->front.block, h->block, sizeof h->block);
     memcpy(r->front.cluster, h->cluster, sizeof h->cluster);

@@ -17,6 +17,7 @@ typedef struct TraceHeader {
     uint32_t sms, sms_total;     /* SimDesc.sms as resolved; of the recording model */
     uint32_t shared_per_cta, regs_per_thread;
     double flops;
+    uint64_t footprint;          /* Front.footprint of the recording run; filled by the recorder */
     Cycle cycles;                /* of the recording run */
     TraceRole *roles;
     uint32_t n_roles;
