@@ -112,8 +112,12 @@ static inline CodeInsn *fix_exit(Fix *f)
 /* Binds, and places one CTA of `threads` threads. simd: as in ExecDesc. */
 static inline void fix_start(Fix *f, uint32_t threads, uint8_t simd)
 {
+    static GlobalMem *mem; /* one for all: it is never written here */
+    if (!mem)
+        mem = mem_new();
     Err err = {0};
     ExecDesc d = {.code = &f->code,
+                  .mem = mem,
                   .grid = {1, 1, 1},
                   .block = {threads, 1, 1},
                   .n_slots = 1,

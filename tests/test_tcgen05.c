@@ -484,7 +484,7 @@ START_TEST(bad_descriptors_are_faults)
         kit_u32(&kit, idesc() | cases[i].idesc);
         kit_none(&kit);
         kit_pred(&kit, PRED_TRUE);
-        ck_assert(!kit_exec(&kit, exec_tcgen05_mma, 0, 0, 1));
+        ck_assert_msg(!kit_exec(&kit, exec_tcgen05_mma, 0, 0, 1), "case %zu", i);
         ck_assert_msg(strstr(kit.err.msg, cases[i].says) != NULL, "%s", kit.err.msg);
     }
 }

@@ -104,6 +104,21 @@ static bool handle_async(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Er
     return queue_step(d, cta, warp, op, ASYNC_DONE, err);
 }
 
+/* A barrier may be given up or made anew only when nothing signals it any more, so what still pends for it has
+ * happened by now: the latest legal moment. */
+static bool settle(Drive *d, uint32_t mbar, Err *err)
+{
+    for (uint32_t i = 0; i < d->n; i++) {
+        if (d->queue[(d->head + i) % d->cap].op.sync != mbar)
+            continue;
+        for (uint32_t k = 0; k <= i; k++)
+            if (!drive_step(d, err))
+                return false;
+        i = UINT32_MAX; /* from the front again */
+    }
+    return true;
+}
+
 static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err)
 {
     DriveCta *c = &d->ctas[cta];
@@ -143,6 +158,9 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
         return true;
     case OK_MBAR_INIT:
     case OK_MBAR_INVAL:
+        if (!settle(d, op->sync, err))
+            return false;
+        return drive_mbar(d, op, op->sync, (OpKind)op->kind, op->arg0, op->arg1, err);
     case OK_MBAR_ARRIVE:
         return drive_mbar(d, op, op->sync, (OpKind)op->kind, op->arg0, op->arg1, err);
     case OK_MBAR_TX:
