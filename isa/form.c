@@ -374,9 +374,11 @@ static OpdForm *compile_place(Cursor *c, uint8_t group)
             c->s++;
         compile_place(c, group)->in_bracket = true;
     }
-    if (enclosed)
-        assert((open == '{' && eat(c, "}")) || (open == '[' && eat(c, "]")) ||
-               (open == '(' && eat(c, ")")));
+    if (enclosed) {
+        bool closed = eat(c, open == '{' ? "}" : open == '[' ? "]" : ")");
+        assert(closed && "an operand place is not closed");
+        (void)closed;
+    }
     if (first && open != '[' && (n == 1 && strchr("dpqv", o->name[0]))) {
         o->is_dst = true;
         o->is_src = false;

@@ -171,6 +171,22 @@ START_TEST(a_trace_replays_to_the_same_cycles)
 }
 END_TEST
 
+START_TEST(shipped_traces_replay_exactly)
+{
+    static const char *const names[] = {"fa4_fwd_hd128", "fa4_fwd_hd128_causal"};
+    char args[512];
+    for (int i = 0; i < 2; i++) {
+        snprintf(args, sizeof args, "replay --json - " TEST_DIR "/../traces/%s.rtrace", names[i]);
+        json_t *o = report(args), *recorded = json_object_get(o, "recorded");
+        json_int_t was = json_integer_value(json_object_get(recorded, "cycles"));
+        json_int_t is = json_integer_value(json_object_get(o, "cycles"));
+        ck_assert_msg(is == was, "%s: recorded %lld cycles, replayed %lld; traces/record.sh makes it again", names[i],
+                      (long long)was, (long long)is);
+        json_decref(o);
+    }
+}
+END_TEST
+
 int main(void)
 {
     if (!mkdtemp(dir))
@@ -183,6 +199,7 @@ int main(void)
     tcase_add_test(c, models_and_overrides_are_strict);
     tcase_add_test(c, the_json_report_adds_up);
     tcase_add_test(c, a_trace_replays_to_the_same_cycles);
+    tcase_add_test(c, shipped_traces_replay_exactly);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

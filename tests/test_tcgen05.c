@@ -462,7 +462,7 @@ START_TEST(bad_descriptors_are_faults)
         uint32_t idesc;
         const char *says;
     } cases[] = {
-        {0, 0, "0b001"},
+        {UINT64_C(2) << 46, 0, "0b001"},
         {UINT64_C(1) << 46 | UINT64_C(3) << 61, 0, "swizzle mode"},
         {UINT64_C(1) << 46 | UINT64_C(1) << 55, 0, "reserved"},
         {UINT64_C(1) << 46, 1u << 6, "reserved"},

@@ -281,6 +281,8 @@ static bool replay(RaoResult *r, const RaoOptions *o, const char *path)
     for (uint32_t i = 0; i < h->n_roles; i++)
         k->roles[k->n_roles++] = (ReportRole){h->roles[i].name, h->roles[i].warps};
     r->report.n_kernels = 1;
+    r->report.recorded_cycles = h->cycles;
+    r->report.recorded_model = h->model;
     SimResult *sim;
     double start = now_seconds();
     bool ok = sim_run(a, &d, &sim, &r->dead, &r->err);

@@ -13,8 +13,8 @@
 
 #include "sim/func/tc.h"
 
-#define SHARED_ADDR_MASK                                                                           \
-    0x3ffffu /* descriptors hold 18 bits of byte address; the rank is dropped */
+/* Descriptors hold 18 bits of byte address; the rank is dropped. */
+#define SHARED_ADDR_MASK 0x3ffffu
 
 /* ---- Gathering operands ---- */
 

@@ -20,8 +20,8 @@ Matrix matrix_of(uint64_t d)
 const char *sdesc_trouble(uint64_t d)
 {
     uint64_t mode = sdesc_swizzle(&d);
-    if (sdesc_version(&d) >
-        1) /* the manual says 0b001; Triton leaves it 0, and its kernels run on a B200 */
+    /* The manual says 0b001; Triton leaves it 0, and its kernels run on a B200. */
+    if (sdesc_version(&d) > 1)
         return "bits 46-48 must be 0b001 (or 0, which the hardware takes as well)";
     if (mode == 3 || mode == 5 || mode == 7)
         return "no such swizzle mode (bits 61-63)";

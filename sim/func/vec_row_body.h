@@ -17,6 +17,15 @@ static inline uint32_t *vrow(const Warp *w, const XInsn *in, int k)
     return __builtin_assume_aligned(row(w, in->row[k]), ROW_ALIGN);
 }
 
+/* Where a loop writes its results. The compiler must not see that this is a choice of two places:
+ * it would choose anew for every lane instead of vectorising (clang 14). */
+static inline uint32_t *target(uint32_t *d, uint32_t *t, uint32_t mask)
+{
+    uint32_t *o = mask == FULL_MASK ? d : t;
+    __asm__("" : "+r"(o));
+    return __builtin_assume_aligned(o, ROW_ALIGN);
+}
+
 static inline void blend(uint32_t *d, const uint32_t *t, uint32_t mask)
 {
     LANES d[i] = mask >> i & 1 ? t[i] : d[i];
@@ -36,7 +45,7 @@ static inline uint64_t pair(uint32_t lo, uint32_t hi)
         const uint32_t *a = vrow(w, in, 1), *b = vrow(w, in, 2);                                   \
         const uint32_t *c = vrow(w, in, 3), *e = vrow(w, in, 4);                                   \
         (void)a, (void)b, (void)c, (void)e;                                                        \
-        uint32_t *const o = __builtin_assume_aligned(mask == FULL_MASK ? d : t, ROW_ALIGN);        \
+        uint32_t *const o = target(d, t, mask);                                                    \
         LANES o[i] = (expr);                                                                       \
         if (mask != FULL_MASK)                                                                     \
             blend(d, t, mask);                                                                     \
@@ -51,8 +60,8 @@ static inline uint64_t pair(uint32_t lo, uint32_t hi)
         const uint32_t *r1 = vrow(w, in, 2), *r2 = vrow(w, in, 3), *r3 = vrow(w, in, 4);           \
         const uint32_t *r4 = vrow(w, in, 5), *r5 = vrow(w, in, 6), *r6 = vrow(w, in, 7);           \
         (void)r1, (void)r2, (void)r3, (void)r4, (void)r5, (void)r6;                                \
-        uint32_t *const o0 = __builtin_assume_aligned(mask == FULL_MASK ? d0 : t0, ROW_ALIGN);     \
-        uint32_t *const o1 = __builtin_assume_aligned(mask == FULL_MASK ? d1 : t1, ROW_ALIGN);     \
+        uint32_t *const o0 = target(d0, t0, mask);                                                 \
+        uint32_t *const o1 = target(d1, t1, mask);                                                 \
         LANES                                                                                      \
         {                                                                                          \
             decl;                                                                                  \

@@ -139,6 +139,8 @@ char *report_json(const Report *r)
         put(o, "model_hash", json_string(hash));
         put(o, "assumed_parameters", json_integer(model_assumed_count(r->model)));
     }
+    if (r->recorded_cycles)
+        put(o, "recorded", json_pack("{s:s,s:o}", "model", r->recorded_model, "cycles", count(r->recorded_cycles)));
     uint64_t warp_insts = 0;
     json_t *list = json_array();
     for (uint32_t i = 0; i < r->n_kernels; i++) {

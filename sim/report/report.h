@@ -31,6 +31,8 @@ typedef struct Report {
     const CheckResult *checks;
     uint32_t n_checks;
     bool checked;
+    Cycle recorded_cycles;         /* replay: what the recording run took; else 0 */
+    const char *recorded_model;
     double host_seconds, run_seconds; /* all; executing and timing alone */
     const Err *err;       /* NULL or ERR_NONE: it ran */
     const Deadlock *dead; /* NULL: none */

@@ -48,6 +48,10 @@ static void print_head(FILE *out, const Report *r, const KernelReport *k, const 
         fprintf(out, "; %.1f TFLOP/s = %.1f %% of %.0f (dense 16-bit peak of all SMs at this clock)", v->tflops, v->pct_of_peak,
                 v->peak_tflops);
     fputc('\n', out);
+    if (r->recorded_cycles) {
+        double change = 100 * ((double)s->cycles / (double)r->recorded_cycles - 1);
+        fprintf(out, "recorded  %s cycles on %s: %+.1f %% now\n", commas((double)r->recorded_cycles, a), r->recorded_model, change);
+    }
 }
 
 static void print_units(FILE *out, const KernelReport *k, const Verdict *v)

@@ -175,8 +175,8 @@ static bool get_code(Cursor *c, Arena *a, Code *code, Loc loc, Err *err)
         o->slots = (uint16_t)get_uint(c);
         uint64_t row = get_uint(c);
         func->insns[i].loc = (Loc){ptx, (uint32_t)get_uint(c), 0};
-        uint64_t n_src = get_uint(c), n_dst = get_uint(c);
-        if (c->bad || t >= n_tc || row >= n_rows || o->kind >= OK_COUNT || n_src > 1024 || n_dst > 255)
+        uint64_t target = get_uint(c), n_src = get_uint(c), n_dst = get_uint(c);
+        if (c->bad || target >= n || t >= n_tc || row >= n_rows || o->kind >= OK_COUNT || n_src > 1024 || n_dst > 255)
             return err_set(err, ERR_SYNTAX, loc, "the trace is damaged at op %u of its table", i);
         if (tc[t] == UINT32_MAX)
             return err_set(err, ERR_SYNTAX, loc, "timing class %u of the trace does not exist in this version", t);
@@ -188,6 +188,7 @@ static bool get_code(Cursor *c, Arena *a, Code *code, Loc loc, Err *err)
         o->insn = i;
         code->insns[i].op = (uint16_t)(rows[row] == UINT32_MAX ? 0 : rows[row]);
         code->insns[i].ptx = i;
+        code->insns[i].target = (uint32_t)target;
         code->insns[i].opinfo = i;
         for (uint64_t k = 0; k < n_src + n_dst; k++) {
             uint64_t d = get_uint(c);

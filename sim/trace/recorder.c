@@ -181,6 +181,15 @@ static void put_header(Bytes *b, const TraceHeader *h, uint64_t footprint)
     }
 }
 
+/* The first op at or after a branch's target: finds loops in a replay as well. */
+static uint32_t target_op(const Code *c, const CodeInsn *in)
+{
+    for (uint32_t i = in->target; i < c->n_insns; i++)
+        if (c->insns[i].opinfo != OP_NONE)
+            return c->insns[i].opinfo;
+    return 0;
+}
+
 /* Timing classes and instruction rows are written by name, so that a table that grows does not change old traces. */
 static void put_code(Bytes *b, const Code *c)
 {
@@ -202,6 +211,7 @@ static void put_code(Bytes *b, const Code *c)
         put_uint(b, o->slots);
         put_uint(b, in->op);
         put_uint(b, c->func->insns[in->ptx].loc.line);
+        put_uint(b, o->kind == OK_BRANCH ? target_op(c, in) : 0);
         put_uint(b, o->n_src);
         put_uint(b, o->n_dst);
         for (uint32_t k = 0; k < (uint32_t)o->n_src + o->n_dst; k++)
