@@ -346,10 +346,10 @@ bool model_load(Arena *a, const char *name, Model *out, Err *err)
            read_root(a, path, root, out, err);
 }
 
-/* How far a word is from a key or from its nearest suffix. */
+/* How far a word is from a key or from its nearest suffix; a part of the key is next to it. */
 static uint32_t key_distance(const char *word, const char *key)
 {
-    uint32_t best = UINT32_MAX;
+    uint32_t best = strstr(key, word) ? 1 : UINT32_MAX;
     for (const char *p = key; p; p = strchr(p, '.')) {
         p += *p == '.';
         uint32_t d = yml_distance(word, p);
