@@ -26,7 +26,7 @@ typedef struct Loc {
 typedef struct Err {
     ErrKind kind;
     Loc loc;
-    char msg[1024]; /* a deadlock report lists every waiting role, hence the size */
+    char msg[4096]; /* a deadlock report lists every waiting role, hence the size */
 } Err;
 
 /* Records an error and returns false, so that failing is one statement. The first error wins. */

@@ -12,7 +12,8 @@ typedef struct Mutant {
     const char *find;    /* a statement that begins so ... */
     int occurrence;      /* ... the n-th from 0 in the file */
     const char *replace; /* stands for the whole statement */
-    RaoStatus functional, timed; /* what must come out; RAO_OK: either a wrong answer or a deadlock or a fault */
+    RaoStatus want;      /* what must come out; RAO_OK: a wrong answer, a deadlock or a fault, whichever */
+    bool by_luck;        /* in time the data may come early enough, as on hardware; the run without time must find it */
     const char *text;    /* in the error, or NULL */
 } Mutant;
 
@@ -21,19 +22,20 @@ typedef struct Mutant {
 
 /* Occurrences count through entry fa4_fwd in the order of the PTX: softmax, correction, mma, epilogue, load. */
 static const Mutant mutants[] = {
-    {"softmax does not wait for S", TRY, 1, NO_WAIT, RAO_OK, RAO_OK, NULL},
-    {"correction does not wait for O", TRY, 5, NO_WAIT, RAO_OK, RAO_OK, NULL},
-    {"mma does not wait for Q", TRY, 9, NO_WAIT, RAO_OK, RAO_OK, NULL},
-    {"mma does not wait for K", TRY, 10, NO_WAIT, RAO_OK, RAO_OK, NULL},
-    {"softmax does not say that P is ready", "mbarrier.arrive.shared::cta.b64 _, [%r17]", 1, "", RAO_DEADLOCK, RAO_DEADLOCK,
+    {"softmax does not wait for S", TRY, 1, NO_WAIT, RAO_OK, false, NULL},
+    {"correction does not wait for O", TRY, 5, NO_WAIT, RAO_OK, true, NULL},
+    {"mma does not wait for Q", TRY, 9, NO_WAIT, RAO_OK, false, NULL},
+    {"mma does not wait for the next K", TRY, 15, NO_WAIT, RAO_OK, true, NULL},
+    {"mma does not wait for P", TRY, 13, NO_WAIT, RAO_OK, false, NULL},
+    {"softmax does not say that P is ready", "mbarrier.arrive.shared::cta.b64 _, [%r17]", 1, "", RAO_DEADLOCK, false,
      "mbarrier"},
     {"correction does not say that O is free", "mbarrier.arrive.shared::cta.b64 _, [%r1131]", 0, "", RAO_DEADLOCK,
-     RAO_DEADLOCK, "mbarrier"},
-    {"mma does not commit S", "tcgen05.commit.cta_group::1", 0, "", RAO_DEADLOCK, RAO_DEADLOCK, "mbarrier"},
+     false, "mbarrier"},
+    {"mma does not commit S", "tcgen05.commit.cta_group::1", 0, "", RAO_DEADLOCK, false, "mbarrier"},
     {"load expects too few bytes of Q", "mbarrier.arrive.expect_tx", 1,
-     "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r343], 16384;", RAO_OK, RAO_OK, NULL},
+     "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r343], 16384;", RAO_OK, true, NULL},
     {"load expects too many bytes of Q", "mbarrier.arrive.expect_tx", 1,
-     "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r343], 49152;", RAO_DEADLOCK, RAO_DEADLOCK, "bytes"},
+     "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r343], 49152;", RAO_DEADLOCK, false, "bytes"},
 };
 
 static char *slurp(const char *path, size_t *n)
@@ -97,7 +99,7 @@ static RaoStatus run(const char *launch, bool functional, char *error, size_t si
 
 START_TEST(the_unchanged_kernel_passes)
 {
-    char launch[256], error[2048];
+    char launch[256], error[8192];
     make(NULL, launch, sizeof launch);
     RaoStatus s = run(launch, true, error, sizeof error);
     ck_assert_msg(s == RAO_OK, "functional: %d %s", (int)s, error);
@@ -109,12 +111,13 @@ END_TEST
 START_TEST(a_wrong_kernel_is_found)
 {
     const Mutant *m = &mutants[_i];
-    char launch[256], error[2048];
+    char launch[256], error[8192];
     make(m, launch, sizeof launch);
     for (int functional = 0; functional < 2; functional++) {
-        RaoStatus want = functional ? m->functional : m->timed, s = run(launch, functional, error, sizeof error);
+        RaoStatus s = run(launch, functional, error, sizeof error);
         bool found = s == RAO_CHECK_FAILED || s == RAO_DEADLOCK || s == RAO_FAULT;
-        ck_assert_msg(want ? s == want : found, "%s (%s): exit %d, %s", m->name, functional ? "functional" : "timed", (int)s,
+        found |= !functional && m->by_luck && s == RAO_OK;
+        ck_assert_msg(m->want ? s == m->want : found, "%s (%s): exit %d, %s", m->name, functional ? "functional" : "timed", (int)s,
                       error);
         ck_assert_msg(!m->text || strstr(error, m->text), "%s: the error does not say '%s': %s", m->name, m->text, error);
     }

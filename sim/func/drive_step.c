@@ -108,9 +108,22 @@ bool drive_push(Drive *d, const Step *s, Err *err)
     return true;
 }
 
+static bool is_load(const Step *s)
+{
+    return s->op.kind == OK_TMA_LOAD;
+}
+
+/* The oldest step of the engines but TMA loads; a load only when nothing else is left. An MMA that did not wait for
+ * its operands then runs before they have come. Each engine stays in order. */
 static Step pop(Drive *d)
 {
-    Step s = d->queue[d->head];
+    uint32_t at = 0;
+    while (at < d->n && is_load(&d->queue[(d->head + at) % d->cap]))
+        at++;
+    at = at < d->n ? at : 0;
+    Step s = d->queue[(d->head + at) % d->cap];
+    for (; at > 0; at--)
+        d->queue[(d->head + at) % d->cap] = d->queue[(d->head + at - 1) % d->cap];
     d->head = (d->head + 1) % d->cap;
     d->n--;
     return s;

@@ -131,19 +131,8 @@ typedef enum Swizzle { SWZ_NONE, SWZ_32, SWZ_64, SWZ_128, SWZ_128_32A } Swizzle;
 
 static inline uint32_t swizzle(uint32_t a, Swizzle s)
 {
-    switch (s) {
-    case SWZ_NONE:
-        return a;
-    case SWZ_32:
-        return a ^ (a >> 3 & 0x10);
-    case SWZ_64:
-        return a ^ (a >> 3 & 0x30);
-    case SWZ_128:
-        return a ^ (a >> 3 & 0x70);
-    case SWZ_128_32A:
-        return a ^ (a >> 2 & 0x60);
-    }
-    return a;
+    static const uint8_t mask[] = {0, 0x10, 0x30, 0x70, 0x60}, shift[] = {3, 3, 3, 3, 2};
+    return a ^ (a >> shift[s] & mask[s]);
 }
 
 /* Whether columns [column, column + n) of the CTA's tensor memory are allocated. */

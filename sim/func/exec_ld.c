@@ -69,7 +69,7 @@ static bool in_one_object(ExecCtx *x, const XInsn *in, const Access *a, uint32_t
         return false;
     for (uint32_t i = 0; i < WARP; i++) {
         l->addr[i] = start + off[i];
-        l->p[i] = host + off[i];
+        l->p[i] = (uint8_t *)((uintptr_t)host + off[i]); /* of idle lanes: anything */
     }
     l->space = SP_GLOBAL;
     return true;

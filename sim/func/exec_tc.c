@@ -57,9 +57,11 @@ static bool gather_mn_major(const Cta *c, const Matrix *d, const Mma *t, uint32_
     bool good = true;
     for (uint32_t k = 0; k < t->slice_k; k++) {
         uint32_t at = d->start + k % group * width + k / group * k_step;
-        for (uint32_t b = 0; b < bytes; b += 16)
-            good &= copy_chunk(c, d, at + b % width + b / width * row_step, out + b,
-                               bytes - b < 16 ? bytes - b : 16);
+        uint32_t b = 0;
+        for (; b + 16 <= bytes; b += 16)
+            good &= copy_chunk(c, d, at + b % width + b / width * row_step, out + b, 16);
+        if (b < bytes) /* 8-bit elements of an odd multiple of 8 rows */
+            good &= copy_chunk(c, d, at + b % width + b / width * row_step, out + b, bytes - b);
         out += stride;
     }
     return good;

@@ -64,12 +64,24 @@ static const char *kind_text(uint32_t kind)
     }
 }
 
-static void add_text(Sim *s, const DeadWait *d, uint32_t line)
+static bool same_wait(const DeadWait *a, const DeadWait *b)
 {
-    err_append(s->err, "\n  CTA %u warp %u", d->cta, d->warp);
-    if (line)
-        err_append(s->err, " (line %u)", line);
-    err_append(s->err, " waits for %s", kind_text(d->kind));
+    return a->cta == b->cta && a->sync == b->sync && a->parity == b->parity && a->kind == b->kind &&
+           a->insn == b->insn;
+}
+
+/* One line for the n warps from d[0] on, which wait for the same thing. */
+static void add_text(Sim *s, const DeadWait *d, uint32_t n)
+{
+    const Code *c = s->code;
+    err_append(s->err, "\n  CTA %u warp", d->cta);
+    if (n > 1)
+        err_append(s->err, "s %u-%u", d->warp, d[n - 1].warp);
+    else
+        err_append(s->err, " %u", d->warp);
+    if (c->func && c->insns)
+        err_append(s->err, " (line %u)", c->func->insns[c->insns[d->insn].ptx].loc.line);
+    err_append(s->err, " wait%s for %s", n > 1 ? "" : "s", kind_text(d->kind));
     if (d->kind == OK_MBAR_WAIT || d->kind == OK_BAR_SYNC)
         err_append(s->err, " 0x%x", d->sync);
     if (d->kind == OK_MBAR_WAIT)
@@ -92,10 +104,13 @@ void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now)
     for (uint32_t i = 0; i < s->n_sm; i++) {
         for (uint64_t m = s->sm[i].parked; m; m &= m - 1) {
             uint32_t slot = (uint32_t)__builtin_ctzll(m);
-            describe(s, &s->sm[i], slot, &waits[n]);
-            add_text(s, &waits[n], op_place(s, s->sm[i].warp[slot].park.info).line);
-            n++;
+            describe(s, &s->sm[i], slot, &waits[n++]);
         }
+    }
+    for (uint32_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && same_wait(&waits[i], &waits[k]) && waits[k].warp == waits[k - 1].warp + 1; k++)
+            ;
+        add_text(s, &waits[i], k - i);
     }
     if (dead)
         *dead = (Deadlock){waits, n, now};
