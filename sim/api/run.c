@@ -51,18 +51,25 @@ static RaoStatus status_of(const Err *err)
     return RAO_INTERNAL;
 }
 
-/* Registers a launch allocates per thread: 65536 / threads rounded down to 8, unless .maxnreg says less. A thread can
- * name at most 255, which take the room of 256. */
-static uint32_t launch_regs(const Func *f, const uint32_t block[3])
+/* Registers a launch allocates per thread: what the code wants, but at most 65536 / threads rounded down to 8 or
+ * .maxnreg. A kernel with setmaxnreg gets that most: the warps redistribute it. A thread can name at most 255, which
+ * take the room of 256. */
+static uint32_t launch_regs(const Code *code, const uint32_t block[3])
 {
+    const Func *f = code->func;
     uint32_t threads = f->reqntid[0] ? f->reqntid[0] * f->reqntid[1] * f->reqntid[2]
                        : f->maxntid[0] ? f->maxntid[0] * f->maxntid[1] * f->maxntid[2]
                                        : block[0] * block[1] * block[2];
     uint32_t regs = 65536 / (threads ? threads : 1) / (f->minnctapersm > 1 ? f->minnctapersm : 1) / 8 * 8;
     if (regs > 256)
         regs = 256;
-    uint32_t cap = (f->maxnreg + 7) / 8 * 8;
-    return cap && cap < regs ? cap : regs;
+    uint32_t cap = (f->maxnreg + 7) / 8 * 8, wanted = (code->n_slots + 7) / 8 * 8;
+    if (cap && cap < regs)
+        regs = cap;
+    for (uint32_t i = 0; i < code->n_ops; i++)
+        if (code->ops[i].kind == OK_SETMAXNREG)
+            return regs;
+    return wanted < 16 ? 16 : wanted < regs ? wanted : regs; /* 16: the least that ptxas gives */
 }
 
 static bool load_model(RaoResult *r, const char *name, const RaoOptions *o)
@@ -101,6 +108,9 @@ static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const Ke
     Module *m;
     const Func *f;
     uint8_t *params;
+    if ((double)kl->grid[0] * kl->grid[1] * kl->grid[2] > INT32_MAX)
+        return err_set(&r->err, ERR_UNSUPPORTED, (Loc){.file = kl->ptx}, "a grid of %u x %u x %u CTAs: at most 2^31 - 1",
+                       kl->grid[0], kl->grid[1], kl->grid[2]);
     if (!isa_parse_file(a, kl->ptx, &m, &r->err) || !isa_find_entry(m, kl->kernel, &f, &r->err) ||
         !launch_params(a, l, kl, m, f, mem, &params, &r->err))
         return false;
@@ -120,12 +130,12 @@ static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const Ke
     if (!code_lower(a, m, f, &layout, &r->model, &code, &r->err))
         return false;
     k->exec.code = code;
-    k->sim = (SimDesc){.model = &r->model, .sms = o->sms, .regs_per_thread = launch_regs(f, kl->block),
+    k->sim = (SimDesc){.model = &r->model, .sms = o->sms, .regs_per_thread = launch_regs(code, kl->block),
                        .shared_per_cta = SHARED_BASE + f->shared_bytes + kl->shared};
     return true;
 }
 
-static bool run_timed(RaoResult *r, const RaoOptions *o, Kernel *k, KernelReport *kr)
+static bool run_timed(RaoResult *r, const RaoOptions *o, Kernel *k, bool checked, KernelReport *kr)
 {
     Arena *a = &r->arena;
     Exec *x;
@@ -133,6 +143,10 @@ static bool run_timed(RaoResult *r, const RaoOptions *o, Kernel *k, KernelReport
     Recorder *rec = NULL;
     if (!sim_plan(&k->sim, k->exec.grid, k->exec.block, k->exec.cluster, &plan, &r->err))
         return false;
+    if (o->strict && checked && plan.ctas_simulated < plan.ctas_total)
+        return err_set(&r->err, ERR_SEMANTIC, (Loc){.file = r->report.source},
+                       "only %u of %u CTAs would run, but the checks are of all (--strict); use --sms all",
+                       plan.ctas_simulated, plan.ctas_total);
     k->exec.n_slots = plan.n_slots;
     if (!exec_new(a, &k->exec, &x, &r->err))
         return false;
@@ -182,7 +196,7 @@ static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const
     fill_roles(&r->arena, kl->roles, kl->n_roles, (threads + WARP - 1) / WARP, kr);
     r->report.n_kernels++;
     if (!o->functional)
-        return run_timed(r, o, &k, kr);
+        return run_timed(r, o, &k, l->n_checks && !o->no_check, kr);
     double start = now_seconds();
     bool ok = exec_run(&r->arena, &k.exec, 0, 0, host_threads(o), &kr->run, &r->err);
     r->report.run_seconds += now_seconds() - start;
@@ -199,6 +213,8 @@ static bool run_launch(RaoResult *r, const RaoOptions *o, const char *path, Glob
     if (o->record && l->n_launches > 1)
         return err_set(&r->err, ERR_UNSUPPORTED, (Loc){.file = path}, "a trace holds one kernel; this file launches %u",
                        l->n_launches);
+    if (o->record && !o->functional && !recorder_can_write(o->record, &r->err))
+        return false;
     r->report.kernels = arena_new(a, KernelReport, l->n_launches + 1);
     bool partial = false;
     for (uint32_t i = 0; i < l->n_launches; i++) {

@@ -20,6 +20,20 @@ static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 static uint32_t volume(const uint32_t d[3]) { return d[0] * d[1] * d[2]; }
 
+/* Linear id of the CTA of this rank in cluster k; clusters are numbered x fastest, ranks too. */
+static uint32_t cta_id(const Front *f, uint64_t k, uint32_t rank)
+{
+    uint32_t id = 0, scale = 1;
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t size = f->cluster[i], clusters = f->grid[i] / size;
+        id += scale * ((uint32_t)(k % clusters) * size + rank % size);
+        scale *= f->grid[i];
+        k /= clusters;
+        rank /= size;
+    }
+    return id;
+}
+
 /* CTAs that fit on an SM at once. */
 static uint32_t residency(const SimDesc *d, uint32_t n_warps)
 {
@@ -187,7 +201,7 @@ static void build_result(Arena *a, Sim *s, const SimPlan *plan)
     r->pc_issues = arena_new(a, uint64_t, n_ops + 1);
     r->ctas = arena_new(a, uint64_t, r->ctas_simulated);
     for (uint32_t i = 0; i < r->ctas_simulated; i++)
-        r->ctas[i] = s->ctas[i / s->cluster] * s->cluster + i % s->cluster;
+        r->ctas[i] = cta_id(s->front, s->ctas[i / s->cluster], i % s->cluster);
     s->wait = arena_new(a, WaitStat, WAIT_TABLE);
     s->run_diff = arena_new(a, int64_t, n_ops + 1);
     s->dyn_count = arena_new(a, uint64_t, n_ops + 1);
@@ -200,14 +214,15 @@ static void dispatch(Sim *s, uint32_t group, uint32_t place, Cycle at)
 {
     Group *g = &s->group[group];
     Cluster *c = &g->cluster[place];
-    uint64_t id = s->ctas[s->next_cta++] * s->cluster;
+    uint64_t id = s->ctas[s->next_cta++];
     c->warps = s->n_warps * s->cluster;
     c->arrived = 0;
     c->ctas_left = s->cluster;
     c->relaxed = true;
     g->active++;
     for (uint32_t r = 0; r < g->n; r++)
-        sm_post(g->sm[r], (Event){.at = at, .kind = EV_CTA_START, .who = place, .a = (uint32_t)id + r});
+        sm_post(g->sm[r], (Event){.at = at, .kind = EV_CTA_START, .who = place,
+                                   .a = cta_id(s->front, id, r)});
 }
 
 /* First wave: breadth first over the groups, one dispatch interval for every CTA of the whole chip before it. */

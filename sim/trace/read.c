@@ -202,9 +202,16 @@ static bool get_code(Cursor *c, Arena *a, Code *code, Loc loc, Err *err)
 
 static bool get_streams(Cursor *c, Arena *a, Trace *t, Loc loc, Err *err)
 {
-    uint64_t n_warps = get_uint(c), n_ctas = get_uint(c);
+    uint64_t n_warps = get_uint(c), n_ctas = get_uint(c), ctas = 1;
     uint64_t threads = (uint64_t)t->header.block[0] * t->header.block[1] * t->header.block[2];
-    if (c->bad || n_warps == 0 || n_warps > 64 || n_ctas > (uint64_t)(c->end - c->at) || threads > 2048 ||
+    for (int i = 0; i < 3; i++) {
+        const TraceHeader *h = &t->header;
+        ctas *= h->grid[i];
+        if (ctas == 0 || ctas > INT32_MAX || h->block[i] == 0 || h->block[i] > 1024 || h->cluster[i] == 0 ||
+            h->cluster[i] > 16 || h->grid[i] % h->cluster[i] != 0)
+            return err_set(err, ERR_SYNTAX, loc, "the trace is damaged: bad grid, block or cluster");
+    }
+    if (c->bad || n_warps == 0 || n_warps > 64 || n_ctas > (uint64_t)(c->end - c->at) || n_ctas > ctas || threads > 2048 ||
         n_warps != (threads + 31) / 32)
         return err_set(err, ERR_SYNTAX, loc, "the trace is damaged: bad number of CTAs or warps");
     t->n_warps = (uint32_t)n_warps;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -219,6 +220,36 @@ static void put_code(Bytes *b, const Code *c)
     }
 }
 
+/* Opens a file beside `path`, to be renamed when it is whole; a device or a pipe is itself written. NULL: err says why. */
+static FILE *open_beside(const char *path, char tmp[4096], Err *err)
+{
+    struct stat st;
+    bool special = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    int n = special ? snprintf(tmp, 4096, "%s", path) : snprintf(tmp, 4096, "%s.tmp.%ld", path, (long)getpid());
+    FILE *f = n < 4096 ? fopen(tmp, "wb") : NULL;
+    if (!f)
+        err_set(err, ERR_IO, (Loc){.file = path}, "cannot write the trace: %s",
+                n < 4096 ? strerror(errno) : "the path is too long");
+    return f;
+}
+
+static void remove_tmp(const char *tmp, const char *path)
+{
+    if (strcmp(tmp, path) != 0)
+        remove(tmp);
+}
+
+bool recorder_can_write(const char *path, Err *err)
+{
+    char tmp[4096];
+    FILE *f = open_beside(path, tmp, err);
+    if (!f)
+        return false;
+    fclose(f);
+    remove_tmp(tmp, path);
+    return true;
+}
+
 static bool write_file(const char *path, const Bytes *body, Err *err)
 {
     Loc loc = {.file = path};
@@ -232,20 +263,18 @@ static bool write_file(const char *path, const Bytes *body, Err *err)
     ZSTD_freeCCtx(z);
     bool ok = false;
     char tmp[4096];
+    FILE *f;
     if (ZSTD_isError(n)) {
         err_set(err, ERR_IO, loc, "cannot compress the trace: %s", ZSTD_getErrorName(n));
-    } else if ((size_t)snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid()) >= sizeof tmp) {
-        err_set(err, ERR_IO, loc, "the path is too long");
-    } else {
-        FILE *f = fopen(tmp, "wb");
+    } else if ((f = open_beside(path, tmp, err))) {
         uint32_t version = TRACE_VERSION;
-        ok = f && fwrite(TRACE_MAGIC, 8, 1, f) == 1 && fwrite(&version, 4, 1, f) == 1 &&
-             fwrite(packed, n, 1, f) == 1 && fflush(f) == 0;
-        ok = (f ? fclose(f) == 0 : false) && ok;
-        ok = ok && rename(tmp, path) == 0;
+        ok = fwrite(TRACE_MAGIC, 8, 1, f) == 1 && fwrite(&version, 4, 1, f) == 1 && fwrite(packed, n, 1, f) == 1 &&
+             fflush(f) == 0;
+        ok = fclose(f) == 0 && ok;
+        ok = ok && (strcmp(tmp, path) == 0 || rename(tmp, path) == 0);
         if (!ok) {
             err_set(err, ERR_IO, loc, "cannot write the trace: %s", strerror(errno));
-            remove(tmp);
+            remove_tmp(tmp, path);
         }
     }
     free(packed);

@@ -7,7 +7,7 @@
 
 #define MBAR_TABLE 1024u /* mbarriers a CTA may use; open addressing, power of two */
 
-typedef struct Slot_ {
+typedef struct ReplaySlot {
     const TraceCta *cta;
     StreamPos *pos; /* per warp */
     uint32_t mbar_addr[MBAR_TABLE]; /* address + 1, 0 = free */
@@ -134,7 +134,8 @@ Front *trace_front(Arena *a, Trace *t)
     memcpy(r->front.block, h->block, sizeof h->block);
     memcpy(r->front.cluster, h->cluster, sizeof h->cluster);
     r->front.n_ctas = h->grid[0] * h->grid[1] * h->grid[2];
-    r->front.n_slots = t->n_ctas;
-    r->slots = arena_new(a, ReplaySlot *, t->n_ctas + 1);
+    /* Slots are numbered by SM: at most an SM for each recorded CTA, and 64 warps on an SM. */
+    r->front.n_slots = t->n_ctas * (64 / t->n_warps);
+    r->slots = arena_new(a, ReplaySlot *, r->front.n_slots + 1);
     return &r->front;
 }

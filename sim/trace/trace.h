@@ -28,6 +28,8 @@ typedef struct Recorder Recorder;
 Recorder *recorder_new(Arena *a, Front *inner);
 Front *recorder_front(Recorder *r);
 void recorder_free(Recorder *r);
+/* Whether recorder_write could: asked before a long run. */
+bool recorder_can_write(const char *path, Err *err);
 /* Writes the file (to a temporary name, then renamed: never half a file). */
 bool recorder_write(Recorder *r, const char *path, const TraceHeader *h, Err *err);
 
