@@ -36,7 +36,8 @@ bool err_set(Err *err, ErrKind kind, Loc loc, const char *fmt, ...)
 /* Appends to the message of an error already set (cut at the end of the buffer). */
 void err_append(Err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Writes "file:line:col: error: message" and, where the file is readable text, the line and a caret. */
+/* Writes "file:line:col: error: message" and, where the file is readable text, the line and a
+ * caret. */
 void err_print(FILE *out, const Err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* Speed of the time core alone: a toy front end that costs next to nothing, a softmax-like mix on the b200 model.
- * Run from the root: bench_time [warps [sms [million operations]]] */
+/* Speed of the time core alone: a toy front end that costs next to nothing, a softmax-like mix on
+ * the b200 model. Run from the root: bench_time [warps [sms [million operations]]] */
 #define _POSIX_C_SOURCE 199309L /* clock_gettime */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@ static double seconds(void)
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-/* About 100 operations: tensor-memory loads, max, exponentials with packed FMA, packing, stores, shared memory. */
+/* About 100 operations: tensor-memory loads, max, exponentials with packed FMA, packing, stores,
+ * shared memory. */
 static void softmax_mix(Toy *t, uint32_t w)
 {
     toy_add(t, w, TC_LDTM, (Op){.kind = OK_TMEM, .arg0 = 16, .bytes = 2048}, 0, -1);
@@ -39,7 +40,8 @@ static void softmax_mix(Toy *t, uint32_t w)
 
 int main(int argc, char **argv)
 {
-    uint32_t n_warps = argc > 1 ? (uint32_t)atoi(argv[1]) : 16, sms = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
+    uint32_t n_warps = argc > 1 ? (uint32_t)atoi(argv[1]) : 16,
+             sms = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
     double millions = argc > 3 ? atof(argv[3]) : 20;
     Toy *t = toy_new("../models/b200.yaml", n_warps, sms);
     for (uint32_t w = 0; w < n_warps; w++)
@@ -52,9 +54,11 @@ int main(int argc, char **argv)
         return 1;
     }
     double took = seconds() - start;
-    printf("%u warps, %u SMs: %.1f M operations in %.2f s = %.1f M/s; %llu cycles, %.2f operations a cycle and SM\n",
-           n_warps, r->sms_simulated, (double)r->warp_insts / 1e6, took, (double)r->warp_insts / 1e6 / took,
-           (unsigned long long)r->cycles, (double)r->warp_insts / (double)r->cycles / sms);
+    printf("%u warps, %u SMs: %.1f M operations in %.2f s = %.1f M/s; %llu cycles, %.2f operations "
+           "a cycle and SM\n",
+           n_warps, r->sms_simulated, (double)r->warp_insts / 1e6, took,
+           (double)r->warp_insts / 1e6 / took, (unsigned long long)r->cycles,
+           (double)r->warp_insts / (double)r->cycles / sms);
     toy_free(t);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The command as a user meets it: exit codes, one clear message, nothing half-written, standard output only data. */
+/* The command as a user meets it: exit codes, one clear message, nothing half-written, standard
+ * output only data. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,19 +59,27 @@ START_TEST(usage_errors_say_what_is_legal)
 }
 END_TEST
 
-static const struct { const char *name, *yaml, *ptx, *says; } bad[] = {
+static const struct {
+    const char *name, *yaml, *ptx, *says;
+} bad[] = {
     {"no such file", NULL, NULL, "bad.yaml"},
     {"wrong key", "ptx: bad.ptx\n" HEAD "gird: [1, 1, 1]\n", "", "gird"},
     {"grid of zero", "ptx: bad.ptx\nkernel: k\ngrid: [0, 1, 1]\nblock: [32, 1, 1]\n", "", "grid"},
     {"shared memory beyond 227 KB", "ptx: bad.ptx\n" HEAD "shared: 240000\n", "", "232448"},
-    {"truncated PTX", "ptx: bad.ptx\n" HEAD, ".version 9.0\n.target sm_100a\n.address_size 64\n.visible .entry k()\n{\n ret;\n", "}"},
+    {"truncated PTX", "ptx: bad.ptx\n" HEAD,
+     ".version 9.0\n.target sm_100a\n.address_size 64\n.visible .entry k()\n{\n ret;\n", "}"},
     {"unknown opcode", "ptx: bad.ptx\n" HEAD,
-     ".version 9.0\n.target sm_100a\n.address_size 64\n.visible .entry k()\n{\n frob.b32 %r1, %r2;\n}\n", "frob"},
+     ".version 9.0\n.target sm_100a\n.address_size 64\n.visible .entry k()\n{\n frob.b32 %r1, "
+     "%r2;\n}\n",
+     "frob"},
     {"register used undeclared", "ptx: bad.ptx\n" HEAD,
-     ".version 9.0\n.target sm_100a\n.address_size 64\n.visible .entry k()\n{\n .reg .b32 %r<3>;\n add.s32 %r1, %r2, %r7;\n}\n", "%r7"},
+     ".version 9.0\n.target sm_100a\n.address_size 64\n.visible .entry k()\n{\n .reg .b32 %r<3>;\n "
+     "add.s32 %r1, %r2, %r7;\n}\n",
+     "%r7"},
     {"tensor too small for its map",
      "ptx: bad.ptx\n" HEAD "tensors:\n  q: {dtype: bf16, shape: [16, 64], init: zeros}\nargs:\n"
-     "  - {tensormap: {tensor: q, dims: [64, 32], strides: [128], box: [64, 8], swizzle: 128B, interleave: none, oob: zero, l2: none}}\n",
+     "  - {tensormap: {tensor: q, dims: [64, 32], strides: [128], box: [64, 8], swizzle: 128B, "
+     "interleave: none, oob: zero, l2: none}}\n",
      "", "q"},
 };
 
@@ -83,10 +92,12 @@ START_TEST(bad_input_is_one_clear_error)
         file("bad.yaml", bad[_i].yaml);
     file("bad.ptx", bad[_i].ptx ? bad[_i].ptx : "");
     char args[512];
-    snprintf(args, sizeof args, "run %s/bad.yaml --json %s/never.json --record %s/never.rtrace", dir, dir, dir);
+    snprintf(args, sizeof args, "run %s/bad.yaml --json %s/never.json --record %s/never.rtrace",
+             dir, dir, dir);
     int rc = rao(args, out, sizeof out, err, sizeof err);
     ck_assert_msg(rc == 6, "%s: exit %d\n%s", bad[_i].name, rc, err);
-    ck_assert_msg(strstr(err, bad[_i].says), "%s: '%s' is not in: %s", bad[_i].name, bad[_i].says, err);
+    ck_assert_msg(strstr(err, bad[_i].says), "%s: '%s' is not in: %s", bad[_i].name, bad[_i].says,
+                  err);
     ck_assert_msg(strstr(err, "error:"), "%s", err);
     ck_assert_str_eq(out, "");
     const char *left[] = {"never.json", "never.rtrace"};
@@ -100,9 +111,11 @@ END_TEST
 START_TEST(models_and_overrides_are_strict)
 {
     ck_assert_int_eq(rao("run --model nothere " SMALL, out, sizeof out, err, sizeof err), 6);
-    ck_assert_int_eq(rao("run --set mufu.ex2.lanes=32 " SMALL, out, sizeof out, err, sizeof err), 6);
+    ck_assert_int_eq(rao("run --set mufu.ex2.lanes=32 " SMALL, out, sizeof out, err, sizeof err),
+                     6);
     ck_assert_ptr_nonnull(strstr(err, "mufu.ex2.lanes_per_cycle"));
-    ck_assert_int_eq(rao("run --set mufu.ex2.lanes_per_cycle=-1 " SMALL, out, sizeof out, err, sizeof err), 6);
+    ck_assert_int_eq(
+        rao("run --set mufu.ex2.lanes_per_cycle=-1 " SMALL, out, sizeof out, err, sizeof err), 6);
     ck_assert_int_eq(rao("models", out, sizeof out, err, sizeof err), 0);
     ck_assert_ptr_nonnull(strstr(out, "mufu.ex2.lanes_per_cycle\t16"));
 }
@@ -128,14 +141,16 @@ START_TEST(the_json_report_adds_up)
     const char *const six[] = {"softmax0", "softmax1", "correction", "mma", "epilogue", "load"};
     for (int i = 0; i < 6; i++)
         ck_assert_msg(json_object_get(roles, six[i]), "no role %s", six[i]);
-    json_object_foreach(roles, name, role) {
+    json_object_foreach(roles, name, role)
+    {
         double sum = json_number_value(json_object_get(role, "issue_pct"));
-        json_object_foreach(json_object_get(role, "stalls"), reason, pct)
-            sum += json_number_value(pct);
+        json_object_foreach(json_object_get(role, "stalls"), reason, pct) sum +=
+            json_number_value(pct);
         ck_assert_msg(sum > 99.999 && sum < 100.001, "%s: issue and stalls sum to %f", name, sum);
     }
     /* Three steps of four 128x128x128 GEMMs, counted by hand. */
-    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(o, "op_classes"), "mma")), 3 * 4 * 8);
+    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(o, "op_classes"), "mma")),
+                     3 * 4 * 8);
     json_decref(o);
 }
 END_TEST
@@ -147,12 +162,16 @@ START_TEST(a_trace_replays_to_the_same_cycles)
     json_t *run = report(args);
     snprintf(args, sizeof args, "replay --json - %s/small.rtrace", dir);
     json_t *again = report(args);
-    const char *const same[] = {"cycles", "warp_insts", "ops", "stalls", "memory", "kernel", "model_hash"};
+    const char *const same[] = {"cycles", "warp_insts", "ops",       "stalls",
+                                "memory", "kernel",     "model_hash"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        ck_assert_msg(json_equal(json_object_get(run, same[i]), json_object_get(again, same[i])), "%s differs", same[i]);
-    snprintf(args, sizeof args, "replay --json - %s/small.rtrace --set mufu.ex2.lanes_per_cycle=4", dir);
+        ck_assert_msg(json_equal(json_object_get(run, same[i]), json_object_get(again, same[i])),
+                      "%s differs", same[i]);
+    snprintf(args, sizeof args, "replay --json - %s/small.rtrace --set mufu.ex2.lanes_per_cycle=4",
+             dir);
     json_t *slow = report(args);
-    ck_assert_double_gt(json_number_value(json_object_get(slow, "cycles")), json_number_value(json_object_get(run, "cycles")));
+    ck_assert_double_gt(json_number_value(json_object_get(slow, "cycles")),
+                        json_number_value(json_object_get(run, "cycles")));
     json_decref(run);
     json_decref(again);
     json_decref(slow);
@@ -180,8 +199,9 @@ START_TEST(shipped_traces_replay_exactly)
         json_t *o = report(args), *recorded = json_object_get(o, "recorded");
         json_int_t was = json_integer_value(json_object_get(recorded, "cycles"));
         json_int_t is = json_integer_value(json_object_get(o, "cycles"));
-        ck_assert_msg(is == was, "%s: recorded %lld cycles, replayed %lld; traces/record.sh makes it again", names[i],
-                      (long long)was, (long long)is);
+        ck_assert_msg(is == was,
+                      "%s: recorded %lld cycles, replayed %lld; traces/record.sh makes it again",
+                      names[i], (long long)was, (long long)is);
         json_decref(o);
     }
 }

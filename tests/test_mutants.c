@@ -1,5 +1,6 @@
-/* Our FA4 kernel with one line wrong: a wait dropped, an arrival dropped, a byte count off. Each must be found, as a
- * deadlock that names the barrier, a fault, or a wrong answer; never a silent pass. The unchanged kernel passes. */
+/* Our FA4 kernel with one line wrong: a wait dropped, an arrival dropped, a byte count off. Each
+ * must be found, as a deadlock that names the barrier, a fault, or a wrong answer; never a silent
+ * pass. The unchanged kernel passes. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,26 +13,32 @@ typedef struct Mutant {
     const char *find;    /* a statement that begins so ... */
     int occurrence;      /* ... the n-th from 0 in the file */
     const char *replace; /* stands for the whole statement */
-    RaoStatus want;      /* what must come out; RAO_OK: a wrong answer, a deadlock or a fault, whichever */
-    enum { BOTH, UNTIMED, TIMED } by; /* which run must find it. In time the data may come early enough, as on hardware;
-                                         without time MMAs run so late that what they read is there */
-    const char *text;    /* in the error, or NULL */
+    RaoStatus
+        want; /* what must come out; RAO_OK: a wrong answer, a deadlock or a fault, whichever */
+    enum {
+        BOTH,
+        UNTIMED,
+        TIMED
+    } by; /* which run must find it. In time the data may come early enough, as on hardware;
+             without time MMAs run so late that what they read is there */
+    const char *text; /* in the error, or NULL */
 } Mutant;
 
 #define TRY "mbarrier.try_wait.parity.shared::cta.b64 P1"
 #define NO_WAIT "mov.pred P1, 1;"
 
-/* Occurrences count through entry fa4_fwd in the order of the PTX: softmax, correction, mma, epilogue, load. */
+/* Occurrences count through entry fa4_fwd in the order of the PTX: softmax, correction, mma,
+ * epilogue, load. */
 static const Mutant mutants[] = {
     {"softmax does not wait for S", TRY, 1, NO_WAIT, RAO_OK, BOTH, NULL},
     {"correction does not wait for O", TRY, 5, NO_WAIT, RAO_OK, UNTIMED, NULL},
     {"mma does not wait for Q", TRY, 9, NO_WAIT, RAO_OK, BOTH, NULL},
     {"mma does not wait for the next K", TRY, 15, NO_WAIT, RAO_OK, UNTIMED, NULL},
     {"mma does not wait for P", TRY, 13, NO_WAIT, RAO_OK, TIMED, NULL},
-    {"softmax does not say that P is ready", "mbarrier.arrive.shared::cta.b64 _, [%r17]", 1, "", RAO_DEADLOCK, BOTH,
-     "mbarrier"},
-    {"correction does not say that O is free", "mbarrier.arrive.shared::cta.b64 _, [%r1131]", 0, "", RAO_DEADLOCK,
-     BOTH, "mbarrier"},
+    {"softmax does not say that P is ready", "mbarrier.arrive.shared::cta.b64 _, [%r17]", 1, "",
+     RAO_DEADLOCK, BOTH, "mbarrier"},
+    {"correction does not say that O is free", "mbarrier.arrive.shared::cta.b64 _, [%r1131]", 0, "",
+     RAO_DEADLOCK, BOTH, "mbarrier"},
     {"mma does not commit S", "tcgen05.commit.cta_group::1", 0, "", RAO_DEADLOCK, BOTH, "mbarrier"},
     {"load expects too few bytes of Q", "mbarrier.arrive.expect_tx", 1,
      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r343], 16384;", RAO_OK, UNTIMED, NULL},
@@ -118,9 +125,10 @@ START_TEST(a_wrong_kernel_is_found)
         RaoStatus s = run(launch, functional, error, sizeof error);
         bool found = s == RAO_CHECK_FAILED || s == RAO_DEADLOCK || s == RAO_FAULT;
         found |= s == RAO_OK && m->by == (functional ? TIMED : UNTIMED);
-        ck_assert_msg(m->want ? s == m->want : found, "%s (%s): exit %d, %s", m->name, functional ? "functional" : "timed", (int)s,
-                      error);
-        ck_assert_msg(!m->text || strstr(error, m->text), "%s: the error does not say '%s': %s", m->name, m->text, error);
+        ck_assert_msg(m->want ? s == m->want : found, "%s (%s): exit %d, %s", m->name,
+                      functional ? "functional" : "timed", (int)s, error);
+        ck_assert_msg(!m->text || strstr(error, m->text), "%s: the error does not say '%s': %s",
+                      m->name, m->text, error);
     }
 }
 END_TEST

@@ -15,10 +15,10 @@ typedef struct FitRow {
 } FitRow;
 
 /* Toy SM: 16 warps, 3 CTAs, 16384 registers, 65536 bytes. */
-static const FitRow fit[] = {{1, 0, 16, 3},      {8, 0, 16, 2},      {9, 0, 16, 1},      {16, 0, 16, 1},
-                             {17, 0, 16, 0},     {1, 65536, 16, 1},  {1, 65537, 16, 0},  {1, 32768, 16, 2},
-                             {1, 32769, 16, 1},  {4, 0, 32, 3},      {4, 0, 64, 2},      {4, 0, 65, 1},
-                             {4, 0, 128, 1},     {4, 0, 129, 0},     {4, 0, 121, 1}};
+static const FitRow fit[] = {
+    {1, 0, 16, 3},     {8, 0, 16, 2},     {9, 0, 16, 1},     {16, 0, 16, 1},    {17, 0, 16, 0},
+    {1, 65536, 16, 1}, {1, 65537, 16, 0}, {1, 32768, 16, 2}, {1, 32769, 16, 1}, {4, 0, 32, 3},
+    {4, 0, 64, 2},     {4, 0, 65, 1},     {4, 0, 128, 1},    {4, 0, 129, 0},    {4, 0, 121, 1}};
 
 START_TEST(residency_is_the_tightest_of_four)
 {
@@ -37,7 +37,8 @@ START_TEST(residency_is_the_tightest_of_four)
 }
 END_TEST
 
-/* Every CTA takes the same time: with all SMs simulated the grid takes waves x (CTA + turn-over) at the least. */
+/* Every CTA takes the same time: with all SMs simulated the grid takes waves x (CTA + turn-over) at
+ * the least. */
 START_TEST(a_grid_runs_in_waves)
 {
     const uint32_t length = 200;
@@ -52,7 +53,8 @@ START_TEST(a_grid_runs_in_waves)
         if (n == 5)
             first = r->cycles;
         else
-            ck_assert_double_eq_tol((double)(r->cycles - first), (n / 5.0 - 1) * (double)(wave + 13 + 7), 20);
+            ck_assert_double_eq_tol((double)(r->cycles - first),
+                                    (n / 5.0 - 1) * (double)(wave + 13 + 7), 20);
         toy_free(t);
     }
 }
@@ -95,7 +97,8 @@ START_TEST(a_sample_takes_the_time_of_the_whole)
     Toy *all = grid(60, 8, 100), *two = grid(60, 8, 100), *one = grid(60, 8, 100);
     two->desc.sms = 2;
     one->desc.sms = 1;
-    double a = (double)toy_run(all)->cycles, b = (double)toy_run(two)->cycles, c = (double)toy_run(one)->cycles;
+    double a = (double)toy_run(all)->cycles, b = (double)toy_run(two)->cycles,
+           c = (double)toy_run(one)->cycles;
     ck_assert_double_eq_tol(b, a, 0.03 * a);
     ck_assert_double_eq_tol(c, a, 0.03 * a);
     toy_free(all);

@@ -8,13 +8,20 @@ typedef struct PipeRow {
 } PipeRow;
 
 static const PipeRow rows[] = {
-    {TC_FMA, MP_FMA_LATENCY, MP_FMA_LANES, false},    {TC_FMA2, MP_FMA2_LATENCY, MP_FMA2_LANES, false},
-    {TC_IMAD, MP_IMAD_LATENCY, MP_IMAD_LANES, false}, {TC_IMAD_WIDE, MP_IMAD_WIDE_LATENCY, MP_IMAD_WIDE_LANES, false},
-    {TC_ALU, MP_ALU_LATENCY, MP_ALU_LANES, false},    {TC_MINMAX, MP_MINMAX_LATENCY, MP_MINMAX_LANES, false},
-    {TC_F2FP, MP_F2FP_LATENCY, MP_F2FP_LANES, false}, {TC_EX2, MP_EX2_LATENCY, MP_EX2_LANES, false},
-    {TC_MUFU, MP_MUFU_LATENCY, MP_MUFU_LANES, false}, {TC_CVT, MP_CVT_LATENCY, MP_CVT_LANES, false},
-    {TC_FP64, MP_FP64_LATENCY, MP_FP64_LANES, false}, {TC_SHFL, MP_SHFL_LATENCY, MP_LSU_LANES, true},
-    {TC_HMMA, MP_HMMA_LATENCY, MP_HMMA_LANES, false}, {TC_UNIFORM, MP_UNIFORM_LATENCY, MP_UNIFORM_LANES, false},
+    {TC_FMA, MP_FMA_LATENCY, MP_FMA_LANES, false},
+    {TC_FMA2, MP_FMA2_LATENCY, MP_FMA2_LANES, false},
+    {TC_IMAD, MP_IMAD_LATENCY, MP_IMAD_LANES, false},
+    {TC_IMAD_WIDE, MP_IMAD_WIDE_LATENCY, MP_IMAD_WIDE_LANES, false},
+    {TC_ALU, MP_ALU_LATENCY, MP_ALU_LANES, false},
+    {TC_MINMAX, MP_MINMAX_LATENCY, MP_MINMAX_LANES, false},
+    {TC_F2FP, MP_F2FP_LATENCY, MP_F2FP_LANES, false},
+    {TC_EX2, MP_EX2_LATENCY, MP_EX2_LANES, false},
+    {TC_MUFU, MP_MUFU_LATENCY, MP_MUFU_LANES, false},
+    {TC_CVT, MP_CVT_LATENCY, MP_CVT_LANES, false},
+    {TC_FP64, MP_FP64_LATENCY, MP_FP64_LANES, false},
+    {TC_SHFL, MP_SHFL_LATENCY, MP_LSU_LANES, true},
+    {TC_HMMA, MP_HMMA_LATENCY, MP_HMMA_LANES, false},
+    {TC_UNIFORM, MP_UNIFORM_LATENCY, MP_UNIFORM_LANES, false},
 };
 #define N_ROWS (sizeof rows / sizeof *rows)
 
@@ -34,7 +41,8 @@ START_TEST(a_dependent_chain_takes_n_latencies)
         uint32_t end = toy_mark(t, 0, 0);
         toy_run(t);
         Cycle lat = toy_c(t, rows[i].latency), ii = interval_of(t, &rows[i]);
-        ck_assert_msg(t->when[0][end] == toy_zero(t) + n * (lat > ii ? lat : ii), "%s", tclass_name[rows[i].tc]);
+        ck_assert_msg(t->when[0][end] == toy_zero(t) + n * (lat > ii ? lat : ii), "%s",
+                      tclass_name[rows[i].tc]);
         toy_free(t);
     }
 }
@@ -72,7 +80,8 @@ START_TEST(rates_that_do_not_divide_are_kept_on_average)
 }
 END_TEST
 
-/* Warps w and w + 4 share a sub-partition and its pipes; w and w + 1 share only what is one per SM. */
+/* Warps w and w + 4 share a sub-partition and its pipes; w and w + 1 share only what is one per SM.
+ */
 START_TEST(warps_of_one_subpartition_share_its_pipes)
 {
     for (uint32_t other = 1; other <= 4; other += 3) {
@@ -143,7 +152,8 @@ START_TEST(f2fp_shares_the_alu_unless_the_model_says_otherwise)
         uint32_t end = toy_mark(t, 0, (int)(2 * n - 1));
         toy_run(t);
         Cycle ii = own ? 1 : 2; /* two pipes of interval 2, or one */
-        ck_assert_uint_eq(t->when[0][end], toy_zero(t) + (2 * n - 1) * ii + toy_c(t, MP_F2FP_LATENCY));
+        ck_assert_uint_eq(t->when[0][end],
+                          toy_zero(t) + (2 * n - 1) * ii + toy_c(t, MP_F2FP_LATENCY));
         toy_free(t);
     }
 }
@@ -188,7 +198,8 @@ START_TEST(branches_and_sleeps_hold_their_warp)
     uint32_t c = toy_mark(t, 0, -1);
     SimResult *r = toy_run(t);
     ck_assert_uint_eq(t->when[0][a], toy_zero(t) + toy_c(t, MP_BRANCH_LATENCY));
-    ck_assert_uint_eq(t->when[0][b], t->when[0][a] + 1 + 2 * 8 * 2); /* two quanta of 8 ns at 2 GHz */
+    ck_assert_uint_eq(t->when[0][b],
+                      t->when[0][a] + 1 + 2 * 8 * 2); /* two quanta of 8 ns at 2 GHz */
     ck_assert_uint_eq(t->when[0][c], t->when[0][b] + 1 + toy_c(t, MP_FENCE_LATENCY));
     ck_assert_uint_eq(r->warps[0].stall[ST_SLEEP], 31);
     ck_assert_uint_eq(r->warps[0].stall[ST_BRANCH], toy_c(t, MP_BRANCH_LATENCY) - 1);

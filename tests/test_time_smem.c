@@ -1,7 +1,11 @@
-/* The shared-memory budget: passes of LDS/STS, MMA operands and TMA traffic share bytes per cycle. */
+/* The shared-memory budget: passes of LDS/STS, MMA operands and TMA traffic share bytes per cycle.
+ */
 #include "tests/toy_front.h"
 
-static Op lds(uint32_t waves) { return (Op){.kind = OK_SMEM, .waves = (uint16_t)waves, .bytes = 128}; }
+static Op lds(uint32_t waves)
+{
+    return (Op){.kind = OK_SMEM, .waves = (uint16_t)waves, .bytes = 128};
+}
 
 START_TEST(a_load_takes_its_latency_and_one_cycle_per_further_pass)
 {
@@ -18,7 +22,8 @@ START_TEST(a_load_takes_its_latency_and_one_cycle_per_further_pass)
 }
 END_TEST
 
-/* From all sub-partitions, whatever they are: one pass a cycle, and the queue holds the warps back. */
+/* From all sub-partitions, whatever they are: one pass a cycle, and the queue holds the warps back.
+ */
 START_TEST(passes_are_served_one_a_cycle)
 {
     for (uint32_t waves = 1; waves <= 8; waves += 3) {
@@ -44,7 +49,8 @@ START_TEST(passes_are_served_one_a_cycle)
 }
 END_TEST
 
-/* At most lsu.queue operations wait for passes: operation k issues when operation k - queue is through. */
+/* At most lsu.queue operations wait for passes: operation k issues when operation k - queue is
+ * through. */
 START_TEST(the_lsu_queue_is_exact)
 {
     Toy *t = toy_new("toy.yaml", 1, 1);
@@ -66,7 +72,8 @@ static Toy *mma_and_stores(uint32_t n_mma, uint32_t flags, uint32_t n_sts, uint3
     Toy *t = toy_new("toy.yaml", 2, 1);
     toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = 8, .arg0 = 1}, -1, -1);
     for (uint32_t i = 0; i < n_mma; i++)
-        toy_add(t, 0, TC_MMA, (Op){.kind = OK_MMA, .arg0 = 128 | 128 << 16, .arg1 = flags, .waves = 32}, -1, -1);
+        toy_add(t, 0, TC_MMA,
+                (Op){.kind = OK_MMA, .arg0 = 128 | 128 << 16, .arg1 = flags, .waves = 32}, -1, -1);
     toy_add(t, 0, TC_COMMIT, (Op){.kind = OK_COMMIT, .sync = 8}, -1, -1);
     toy_add(t, 0, TC_MBAR_TRY, (Op){.kind = OK_MBAR_WAIT, .sync = 8}, -1, -1);
     toy_mark(t, 0, -1);
@@ -87,7 +94,8 @@ START_TEST(an_mma_short_of_operands_is_stretched_by_what_others_take)
     SimResult *ra = toy_run(alone), *rb = toy_run(both);
     uint32_t end = alone->warp[0].n - 1;
     Cycle a = alone->when[0][end] - toy_zero(alone), b = both->when[0][end] - toy_zero(both);
-    ck_assert_uint_ge(b, a + 240); /* the data path was full: every pass of the stores costs a cycle */
+    ck_assert_uint_ge(b,
+                      a + 240); /* the data path was full: every pass of the stores costs a cycle */
     ck_assert_uint_le(b, a + 260);
     ck_assert_uint_eq(ra->smem_bytes_mma, n_mma * 8192);
     ck_assert_uint_eq(rb->smem_bytes_mma, n_mma * 8192);
@@ -99,17 +107,20 @@ END_TEST
 
 START_TEST(an_mma_with_bandwidth_to_spare_is_not)
 {
-    Toy *alone = mma_and_stores(20, MMA_A_TMEM, 0, 0), *both = mma_and_stores(20, MMA_A_TMEM, 250, 4);
+    Toy *alone = mma_and_stores(20, MMA_A_TMEM, 0, 0),
+        *both = mma_and_stores(20, MMA_A_TMEM, 250, 4);
     toy_run(alone);
     toy_run(both);
     uint32_t end = alone->warp[0].n - 1;
-    ck_assert_uint_eq(alone->when[0][end], both->when[0][end]); /* half for B, a quarter for the stores */
+    ck_assert_uint_eq(alone->when[0][end],
+                      both->when[0][end]); /* half for B, a quarter for the stores */
     toy_free(alone);
     toy_free(both);
 }
 END_TEST
 
-/* A store stream that wants everything gets half of it while MMAs want everything too, and nobody stops. */
+/* A store stream that wants everything gets half of it while MMAs want everything too, and nobody
+ * stops. */
 START_TEST(two_who_want_everything_get_half_each)
 {
     for (uint32_t passes = 1; passes <= 16; passes *= 4) { /* 16: the LSU books 64 cycles ahead */
@@ -118,7 +129,8 @@ START_TEST(two_who_want_everything_get_half_each)
         for (uint32_t i = 0; i < n_sts; i++)
             t->warp[1].step[i].op.waves = (uint16_t)passes;
         toy_run(t);
-        Cycle mma = t->when[0][t->warp[0].n - 1] - toy_zero(t), sts = t->when[1][n_sts - 1] - toy_zero(t);
+        Cycle mma = t->when[0][t->warp[0].n - 1] - toy_zero(t),
+              sts = t->when[1][n_sts - 1] - toy_zero(t);
         ck_assert_uint_ge(mma, n_mma * 64 * 17 / 10); /* 1280 cycles of operands at half the rate */
         ck_assert_uint_le(mma, n_mma * 64 * 22 / 10);
         ck_assert_uint_ge(sts, 1280 * 17 / 10);
@@ -128,7 +140,8 @@ START_TEST(two_who_want_everything_get_half_each)
 }
 END_TEST
 
-/* Half of the data path for twice the time: one MMA's result comes later by what its operands were late. */
+/* Half of the data path for twice the time: one MMA's result comes later by what its operands were
+ * late. */
 START_TEST(a_late_operand_is_a_late_result)
 {
     Toy *alone = mma_and_stores(1, 0, 0, 0), *both = mma_and_stores(1, 0, 200, 1);
@@ -143,7 +156,8 @@ START_TEST(a_late_operand_is_a_late_result)
 }
 END_TEST
 
-/* A single load in the middle of an MMA that takes the whole data path waits for a bucket, not for the MMA. */
+/* A single load in the middle of an MMA that takes the whole data path waits for a bucket, not for
+ * the MMA. */
 START_TEST(nobody_waits_behind_a_whole_mma)
 {
     for (uint32_t delay = 10; delay < 90; delay += 7) {

@@ -5,19 +5,23 @@ enum { BAR = 8 };
 
 static uint32_t init(Toy *t, uint32_t w, uint32_t count)
 {
-    return toy_add(t, w, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = BAR, .arg0 = count}, -1, -1);
+    return toy_add(t, w, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = BAR, .arg0 = count}, -1,
+                   -1);
 }
 static uint32_t arrive(Toy *t, uint32_t w, uint32_t n)
 {
-    return toy_add(t, w, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_ARRIVE, .sync = BAR, .arg0 = n}, -1, -1);
+    return toy_add(t, w, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_ARRIVE, .sync = BAR, .arg0 = n}, -1,
+                   -1);
 }
 static uint32_t wait(Toy *t, uint32_t w, uint32_t parity)
 {
-    return toy_add(t, w, TC_MBAR_TRY, (Op){.kind = OK_MBAR_WAIT, .sync = BAR, .arg0 = parity}, -1, -1);
+    return toy_add(t, w, TC_MBAR_TRY, (Op){.kind = OK_MBAR_WAIT, .sync = BAR, .arg0 = parity}, -1,
+                   -1);
 }
 static uint32_t bar_sync(Toy *t, uint32_t w, uint32_t id, uint32_t warps)
 {
-    return toy_add(t, w, TC_BAR, (Op){.kind = OK_BAR_SYNC, .sync = id, .arg0 = warps * 32, .arg1 = 32}, -1, -1);
+    return toy_add(t, w, TC_BAR,
+                   (Op){.kind = OK_BAR_SYNC, .sync = id, .arg0 = warps * 32, .arg1 = 32}, -1, -1);
 }
 static void idle(Toy *t, uint32_t w, uint32_t n)
 {
@@ -25,7 +29,8 @@ static void idle(Toy *t, uint32_t w, uint32_t n)
         toy_mark(t, w, -1);
 }
 
-/* Tight gate: a wait issued one cycle before the phase flips parks and is woken; from the flip on it goes through. */
+/* Tight gate: a wait issued one cycle before the phase flips parks and is woken; from the flip on
+ * it goes through. */
 START_TEST(a_wait_parks_exactly_until_the_phase_flips)
 {
     for (uint32_t delay = 5; delay < 40; delay++) {
@@ -51,7 +56,8 @@ START_TEST(a_wait_parks_exactly_until_the_phase_flips)
 }
 END_TEST
 
-/* One warp, arrive then wait: the round trip of the b200 model is 20 + 30 (QuickRunCUDA measures 54). */
+/* One warp, arrive then wait: the round trip of the b200 model is 20 + 30 (QuickRunCUDA measures
+ * 54). */
 START_TEST(the_round_trip_in_one_warp)
 {
     Toy *t = toy_new("../models/b200.yaml", 1, 1);
@@ -70,21 +76,25 @@ START_TEST(arrivals_and_bytes_must_both_be_there)
 {
     Toy *t = toy_new("toy.yaml", 3, 1);
     init(t, 0, 2);
-    toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_ARRIVE, .sync = BAR, .arg0 = 1, .arg1 = 100}, -1, -1);
+    toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_ARRIVE, .sync = BAR, .arg0 = 1, .arg1 = 100},
+            -1, -1);
     idle(t, 1, 50);
     arrive(t, 1, 1);
     idle(t, 1, 50);
-    uint32_t last = toy_add(t, 1, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_TX, .sync = BAR, .arg1 = (uint32_t)-100}, -1, -1);
+    uint32_t last = toy_add(t, 1, TC_MBAR_ARRIVE,
+                            (Op){.kind = OK_MBAR_TX, .sync = BAR, .arg1 = (uint32_t)-100}, -1, -1);
     idle(t, 2, 12);
     wait(t, 2, 0);
     uint32_t end = toy_mark(t, 2, -1);
     toy_run(t);
-    ck_assert_uint_eq(t->when[2][end], t->when[1][last] + toy_c(t, MP_MBAR_ARRIVE) + toy_c(t, MP_MBAR_WAKE));
+    ck_assert_uint_eq(t->when[2][end],
+                      t->when[1][last] + toy_c(t, MP_MBAR_ARRIVE) + toy_c(t, MP_MBAR_WAKE));
     toy_free(t);
 }
 END_TEST
 
-/* All arrive at once; the port takes one every 2 cycles (flashinfer-competition: 14.6 and 20.7 on the b200). */
+/* All arrive at once; the port takes one every 2 cycles (flashinfer-competition: 14.6 and 20.7 on
+ * the b200). */
 START_TEST(a_named_barrier_costs_its_latency_and_two_per_warp)
 {
     static const uint32_t warps[] = {1, 2, 4, 8, 16};
@@ -111,7 +121,8 @@ END_TEST
 START_TEST(bar_arrive_does_not_wait)
 {
     Toy *t = toy_new("toy.yaml", 2, 1);
-    uint32_t a = toy_add(t, 0, TC_BAR, (Op){.kind = OK_BAR_ARRIVE, .sync = 1, .arg0 = 64, .arg1 = 32}, -1, -1);
+    uint32_t a = toy_add(t, 0, TC_BAR,
+                         (Op){.kind = OK_BAR_ARRIVE, .sync = 1, .arg0 = 64, .arg1 = 32}, -1, -1);
     uint32_t next = toy_mark(t, 0, -1);
     idle(t, 1, 60);
     uint32_t b = bar_sync(t, 1, 1, 2), end = toy_mark(t, 1, -1);
@@ -145,9 +156,11 @@ START_TEST(tensor_memory_is_shared_by_the_ctas_of_an_sm)
     ck_assert(model_set(&t->model, "gpu.sms=1", &t->err));
     uint32_t alloc = toy_add(t, 0, TC_TMEM_ALLOC, (Op){.kind = OK_TMEM_ALLOC, .arg0 = 512}, -1, -1);
     idle(t, 0, 100);
-    uint32_t free_at = toy_add(t, 0, TC_TMEM_ALLOC, (Op){.kind = OK_TMEM_DEALLOC, .arg0 = 512}, -1, -1);
+    uint32_t free_at =
+        toy_add(t, 0, TC_TMEM_ALLOC, (Op){.kind = OK_TMEM_DEALLOC, .arg0 = 512}, -1, -1);
     SimResult *r = toy_run(t);
-    ck_assert_uint_ge(t->when[0][free_at] - t->when[0][alloc], 2 * 100); /* `when` holds the second CTA's cycles */
+    ck_assert_uint_ge(t->when[0][free_at] - t->when[0][alloc],
+                      2 * 100); /* `when` holds the second CTA's cycles */
     ck_assert_uint_gt(r->warps[0].stall[ST_RESOURCE], 100);
     toy_free(t);
 }
@@ -182,12 +195,15 @@ START_TEST(a_remote_arrival_takes_the_way_through_the_cluster)
     idle(t, 0, 10);
     uint32_t a = 0;
     for (uint32_t rank = 0; rank < 2; rank++)
-        a = toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_ARRIVE, .sync = rank << 24 | BAR, .arg0 = 1,
-                                               .flags = OPF_REMOTE}, -1, -1);
+        a = toy_add(
+            t, 0, TC_MBAR_ARRIVE,
+            (Op){.kind = OK_MBAR_ARRIVE, .sync = rank << 24 | BAR, .arg0 = 1, .flags = OPF_REMOTE},
+            -1, -1);
     wait(t, 0, 0);
     uint32_t end = toy_mark(t, 0, -1);
     toy_run(t);
-    ck_assert_uint_eq(t->when[0][end], t->when[0][a] + toy_c(t, MP_DSMEM_LATENCY) + toy_c(t, MP_MBAR_WAKE));
+    ck_assert_uint_eq(t->when[0][end],
+                      t->when[0][a] + toy_c(t, MP_DSMEM_LATENCY) + toy_c(t, MP_MBAR_WAKE));
     toy_free(t);
 }
 END_TEST
@@ -196,7 +212,8 @@ START_TEST(a_deadlock_says_who_waits_for_what)
 {
     Toy *t = toy_new("toy.yaml", 3, 1);
     init(t, 0, 5);
-    toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_ARRIVE, .sync = BAR, .arg0 = 2, .arg1 = 640}, -1, -1);
+    toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_ARRIVE, .sync = BAR, .arg0 = 2, .arg1 = 640},
+            -1, -1);
     idle(t, 1, 20);
     wait(t, 1, 0);
     bar_sync(t, 2, 4, 3);

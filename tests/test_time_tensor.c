@@ -1,5 +1,6 @@
-/* Tensor core and tensor memory: the public measurements of single-MMA latency and initiation interval on the b200
- * model (SemiAnalysis microbench-blackwell umma_latency: the tables are below), formulas on the toy model. */
+/* Tensor core and tensor memory: the public measurements of single-MMA latency and initiation
+ * interval on the b200 model (SemiAnalysis microbench-blackwell umma_latency: the tables are
+ * below), formulas on the toy model. */
 #include "tests/toy_front.h"
 
 enum { SS = 0, TS = MMA_A_TMEM, CG2 = MMA_CG2 };
@@ -9,7 +10,8 @@ static Op mma(uint32_t m, uint32_t n, uint32_t flags, uint32_t handle)
     return (Op){.kind = OK_MMA, .arg0 = m | n << 16, .arg1 = flags, .waves = 32, .handle = handle};
 }
 
-/* One warp issues `depth` MMAs and a commit, and waits. Returns the cycles from the first MMA to the issue after it. */
+/* One warp issues `depth` MMAs and a commit, and waits. Returns the cycles from the first MMA to
+ * the issue after it. */
 static Cycle batch(const char *model, uint32_t depth, uint32_t m, uint32_t n, uint32_t flags)
 {
     Toy *t = toy_new(model, 1, 1);
@@ -33,12 +35,14 @@ typedef struct LatencyRow {
 } LatencyRow;
 
 static const LatencyRow one_cta[] = {
-    {64, SS, 64, 152, 32.02},   {64, SS, 80, 160, 40.02},   {64, SS, 96, 168, 48.02},   {64, SS, 112, 176, 56.02},
-    {64, SS, 128, 184, 64.02},  {64, SS, 256, 248, 128},    {128, SS, 64, 168, 48.02},  {128, SS, 80, 176, 52.02},
-    {128, SS, 96, 184, 56.02},  {128, SS, 112, 192, 60.01}, {128, SS, 128, 200, 64.02}, {128, SS, 256, 264, 128},
-    {64, TS, 64, 136, 32.02},   {64, TS, 80, 144, 40.02},   {64, TS, 96, 152, 48.02},   {64, TS, 112, 160, 56.02},
-    {64, TS, 128, 168, 64.03},  {64, TS, 256, 232, 128.03}, {128, TS, 64, 136, 32.02},  {128, TS, 80, 144, 40.02},
-    {128, TS, 96, 152, 48.02},  {128, TS, 112, 160, 56.02}, {128, TS, 128, 168, 64.03}, {128, TS, 256, 232, 128.03},
+    {64, SS, 64, 152, 32.02},   {64, SS, 80, 160, 40.02},   {64, SS, 96, 168, 48.02},
+    {64, SS, 112, 176, 56.02},  {64, SS, 128, 184, 64.02},  {64, SS, 256, 248, 128},
+    {128, SS, 64, 168, 48.02},  {128, SS, 80, 176, 52.02},  {128, SS, 96, 184, 56.02},
+    {128, SS, 112, 192, 60.01}, {128, SS, 128, 200, 64.02}, {128, SS, 256, 264, 128},
+    {64, TS, 64, 136, 32.02},   {64, TS, 80, 144, 40.02},   {64, TS, 96, 152, 48.02},
+    {64, TS, 112, 160, 56.02},  {64, TS, 128, 168, 64.03},  {64, TS, 256, 232, 128.03},
+    {128, TS, 64, 136, 32.02},  {128, TS, 80, 144, 40.02},  {128, TS, 96, 152, 48.02},
+    {128, TS, 112, 160, 56.02}, {128, TS, 128, 168, 64.03}, {128, TS, 256, 232, 128.03},
 };
 
 START_TEST(one_mma_takes_the_measured_latency)
@@ -46,8 +50,9 @@ START_TEST(one_mma_takes_the_measured_latency)
     for (uint32_t i = 0; i < sizeof one_cta / sizeof *one_cta; i++) {
         const LatencyRow *r = &one_cta[i];
         double took = (double)batch("../models/b200.yaml", 1, r->m, r->n, r->flags);
-        ck_assert_msg(took >= r->latency - 2 && took <= r->latency + 2, "M %u N %u flags %u: %.0f, measured %.0f", r->m,
-                      r->n, r->flags, took, r->latency);
+        ck_assert_msg(took >= r->latency - 2 && took <= r->latency + 2,
+                      "M %u N %u flags %u: %.0f, measured %.0f", r->m, r->n, r->flags, took,
+                      r->latency);
     }
 }
 END_TEST
@@ -59,24 +64,30 @@ START_TEST(a_batch_runs_at_the_measured_interval)
         Cycle few = batch("../models/b200.yaml", 32, r->m, r->n, r->flags);
         Cycle many = batch("../models/b200.yaml", 96, r->m, r->n, r->flags);
         double interval = (double)(many - few) / 64;
-        ck_assert_msg(interval > r->interval * 0.99 && interval < r->interval * 1.01, "M %u N %u flags %u: %.2f not %.2f",
-                      r->m, r->n, r->flags, interval, r->interval);
+        ck_assert_msg(interval > r->interval * 0.99 && interval < r->interval * 1.01,
+                      "M %u N %u flags %u: %.2f not %.2f", r->m, r->n, r->flags, interval,
+                      r->interval);
     }
 }
 END_TEST
 
 static const LatencyRow two_cta[] = {
-    {128, CG2 | SS, 64, 173, 25.02}, {128, CG2 | SS, 80, 179, 27.02},  {128, CG2 | SS, 96, 185, 29.02},
-    {128, CG2 | SS, 112, 191, 30.02}, {128, CG2 | SS, 128, 197, 32.01}, {128, CG2 | SS, 256, 229, 64.02},
-    {256, CG2 | SS, 64, 202, 43.02}, {256, CG2 | SS, 80, 210, 45.34},  {256, CG2 | SS, 96, 218, 49.36},
-    {256, CG2 | SS, 112, 226, 56.02}, {256, CG2 | SS, 128, 234, 64.03}, {256, CG2 | SS, 256, 298, 128.03},
-    {128, CG2 | TS, 64, 162, 18.02}, {128, CG2 | TS, 80, 166, 20.02},  {128, CG2 | TS, 96, 170, 24.02},
-    {128, CG2 | TS, 112, 174, 28.02}, {128, CG2 | TS, 128, 178, 32.02}, {128, CG2 | TS, 256, 210, 64.02},
-    {256, CG2 | TS, 64, 170, 32.01}, {256, CG2 | TS, 80, 178, 40.02},  {256, CG2 | TS, 96, 186, 48.02},
-    {256, CG2 | TS, 112, 194, 56.02}, {256, CG2 | TS, 128, 202, 64.03}, {256, CG2 | TS, 256, 266, 128.02},
+    {128, CG2 | SS, 64, 173, 25.02},  {128, CG2 | SS, 80, 179, 27.02},
+    {128, CG2 | SS, 96, 185, 29.02},  {128, CG2 | SS, 112, 191, 30.02},
+    {128, CG2 | SS, 128, 197, 32.01}, {128, CG2 | SS, 256, 229, 64.02},
+    {256, CG2 | SS, 64, 202, 43.02},  {256, CG2 | SS, 80, 210, 45.34},
+    {256, CG2 | SS, 96, 218, 49.36},  {256, CG2 | SS, 112, 226, 56.02},
+    {256, CG2 | SS, 128, 234, 64.03}, {256, CG2 | SS, 256, 298, 128.03},
+    {128, CG2 | TS, 64, 162, 18.02},  {128, CG2 | TS, 80, 166, 20.02},
+    {128, CG2 | TS, 96, 170, 24.02},  {128, CG2 | TS, 112, 174, 28.02},
+    {128, CG2 | TS, 128, 178, 32.02}, {128, CG2 | TS, 256, 210, 64.02},
+    {256, CG2 | TS, 64, 170, 32.01},  {256, CG2 | TS, 80, 178, 40.02},
+    {256, CG2 | TS, 96, 186, 48.02},  {256, CG2 | TS, 112, 194, 56.02},
+    {256, CG2 | TS, 128, 202, 64.03}, {256, CG2 | TS, 256, 266, 128.02},
 };
 
-/* The leader CTA of a pair issues; the other exits at once, its SM still reads half of the operands. */
+/* The leader CTA of a pair issues; the other exits at once, its SM still reads half of the
+ * operands. */
 static Cycle pair_batch(uint32_t depth, const LatencyRow *r)
 {
     Toy *t = toy_new("../models/b200.yaml", 2, 2);
@@ -101,10 +112,12 @@ START_TEST(two_cta_mma_is_near_the_measurement)
         const LatencyRow *r = &two_cta[i];
         double one = (double)pair_batch(1, r);
         double interval = (double)(pair_batch(96, r) - pair_batch(32, r)) / 64;
-        ck_assert_msg(one > r->latency - 6 && one < r->latency + 6, "M %u N %u flags %u: %.0f, measured %.0f", r->m, r->n,
-                      r->flags, one, r->latency);
-        ck_assert_msg(interval > r->interval * 0.96 && interval < r->interval * 1.04, "M %u N %u flags %u: %.2f not %.2f",
-                      r->m, r->n, r->flags, interval, r->interval);
+        ck_assert_msg(one > r->latency - 6 && one < r->latency + 6,
+                      "M %u N %u flags %u: %.0f, measured %.0f", r->m, r->n, r->flags, one,
+                      r->latency);
+        ck_assert_msg(interval > r->interval * 0.96 && interval < r->interval * 1.04,
+                      "M %u N %u flags %u: %.2f not %.2f", r->m, r->n, r->flags, interval,
+                      r->interval);
     }
 }
 END_TEST
@@ -117,7 +130,8 @@ START_TEST(a_full_queue_holds_the_issuing_warp)
         toy_add(t, 0, TC_MMA, mma(128, 128, TS, 0), -1, -1);
     toy_run(t);
     Cycle start = toy_zero(t) + toy_c(t, MP_TENSOR_LAT_ISSUE), pass = 64;
-    for (uint32_t i = 5; i < n; i++) /* one runs, four wait: the sixth issues when the second starts */
+    for (uint32_t i = 5; i < n;
+         i++) /* one runs, four wait: the sixth issues when the second starts */
         ck_assert_uint_eq(t->when[0][i], start + (i - 4) * pass);
     toy_free(t);
 }
@@ -127,7 +141,8 @@ START_TEST(commit_waits_for_the_warps_own_work_only)
 {
     Toy *t = toy_new("toy.yaml", 2, 1);
     for (uint32_t w = 0; w < 2; w++)
-        toy_add(t, w, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = 8 + 8 * w, .arg0 = 1}, -1, -1);
+        toy_add(t, w, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = 8 + 8 * w, .arg0 = 1}, -1,
+                -1);
     for (uint32_t i = 0; i < 3; i++)
         toy_add(t, 0, TC_MMA, mma(128, 256, TS, 0), -1, -1);
     uint32_t at = toy_add(t, 1, TC_COMMIT, (Op){.kind = OK_COMMIT, .sync = 16}, -1, -1);
@@ -135,8 +150,8 @@ START_TEST(commit_waits_for_the_warps_own_work_only)
     uint32_t end = toy_mark(t, 1, -1);
     SimResult *r = toy_run(t);
     ck_assert_uint_eq(t->when[1][end] - t->when[1][at],
-                      toy_c(t, MP_TENSOR_LAT_ISSUE) + toy_c(t, MP_TENSOR_LAT_COMMIT) + toy_c(t, MP_MBAR_ARRIVE) +
-                          toy_c(t, MP_MBAR_WAKE));
+                      toy_c(t, MP_TENSOR_LAT_ISSUE) + toy_c(t, MP_TENSOR_LAT_COMMIT) +
+                          toy_c(t, MP_MBAR_ARRIVE) + toy_c(t, MP_MBAR_WAKE));
     ck_assert_double_eq_tol(r->units[U_TENSOR].busy, 3 * 128, 0.1);
     ck_assert_double_eq_tol(r->only_limit[U_TENSOR], 3 * 128, 0.1);
     toy_free(t);
@@ -170,7 +185,8 @@ END_TEST
 START_TEST(wait_st_waits_for_the_last_store)
 {
     Toy *t = toy_new("toy.yaml", 1, 1);
-    uint32_t st = toy_add(t, 0, TC_STTM, (Op){.kind = OK_TMEM, .arg0 = 32, .bytes = 4096, .handle = 1}, -1, -1);
+    uint32_t st = toy_add(t, 0, TC_STTM,
+                          (Op){.kind = OK_TMEM, .arg0 = 32, .bytes = 4096, .handle = 1}, -1, -1);
     toy_add(t, 0, TC_WAIT_ST, (Op){.kind = OK_WAIT_ST}, -1, -1);
     uint32_t end = toy_mark(t, 0, -1);
     SimResult *r = toy_run(t);
@@ -183,13 +199,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {one_mma_takes_the_measured_latency,
-                                  a_batch_runs_at_the_measured_interval,
-                                  two_cta_mma_is_near_the_measurement,
-                                  a_full_queue_holds_the_issuing_warp,
-                                  commit_waits_for_the_warps_own_work_only,
-                                  tensor_memory_loads_take_latency_and_columns,
-                                  wait_st_waits_for_the_last_store,
-                                  NULL};
+    const TTest *const tests[] = {
+        one_mma_takes_the_measured_latency,       a_batch_runs_at_the_measured_interval,
+        two_cta_mma_is_near_the_measurement,      a_full_queue_holds_the_issuing_warp,
+        commit_waits_for_the_warps_own_work_only, tensor_memory_loads_take_latency_and_columns,
+        wait_st_waits_for_the_last_store,         NULL};
     return toy_main("time_tensor", tests);
 }

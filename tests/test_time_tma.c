@@ -5,8 +5,14 @@ enum { FULL = 8 };
 
 static uint32_t add_load(Toy *t, uint32_t w, uint32_t bytes, uint32_t rows, uint64_t addr)
 {
-    return toy_add(t, w, TC_TMA_LD, (Op){.kind = OK_TMA_LOAD, .sync = FULL, .bytes = bytes, .waves = (uint16_t)rows,
-                                         .addr = addr, .handle = 1 + (uint32_t)t->warp[w].n}, -1, -1);
+    return toy_add(t, w, TC_TMA_LD,
+                   (Op){.kind = OK_TMA_LOAD,
+                        .sync = FULL,
+                        .bytes = bytes,
+                        .waves = (uint16_t)rows,
+                        .addr = addr,
+                        .handle = 1 + (uint32_t)t->warp[w].n},
+                   -1, -1);
 }
 
 static uint32_t wait_for(Toy *t, uint32_t w, uint32_t parity)
@@ -17,7 +23,8 @@ static uint32_t wait_for(Toy *t, uint32_t w, uint32_t parity)
 
 static void expect(Toy *t, uint32_t w, uint32_t bytes)
 {
-    toy_add(t, w, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_ARRIVE, .sync = FULL, .arg0 = 1, .arg1 = bytes}, -1, -1);
+    toy_add(t, w, TC_MBAR_ARRIVE,
+            (Op){.kind = OK_MBAR_ARRIVE, .sync = FULL, .arg0 = 1, .arg1 = bytes}, -1, -1);
 }
 
 static Toy *loader(const char *model)
@@ -42,7 +49,8 @@ START_TEST(a_load_takes_latency_plus_bytes)
         SimResult *r = toy_run(t);
         double dram_rate = 0.5e12 / 2e9; /* bytes a cycle; one active SM has all of it */
         Cycle wire = bytes / 64, dram = (Cycle)(bytes / dram_rate);
-        Cycle miss = t->when[0][end[0]] - t->when[0][at[0]], hit = t->when[0][end[1]] - t->when[0][at[1]];
+        Cycle miss = t->when[0][end[0]] - t->when[0][at[0]],
+              hit = t->when[0][end[1]] - t->when[0][at[1]];
         ck_assert_uint_eq(hit, toy_c(t, MP_TMA_L2_LATENCY) + wire);
         ck_assert_uint_eq(miss, toy_c(t, MP_TMA_DRAM_LATENCY) + (dram > wire ? dram : wire));
         ck_assert_uint_eq(r->dram_bytes, bytes);
@@ -56,7 +64,8 @@ END_TEST
 /* QuickRunCUDA, B300, L2-warm, one CTA: issue to the end of the wait. */
 START_TEST(b200_loads_take_the_measured_round_trip)
 {
-    static const double measured[][2] = {{512, 354}, {1024, 364}, {2048, 377}, {4096, 398}, {8192, 436}, {16384, 503},
+    static const double measured[][2] = {{512, 354},   {1024, 364},  {2048, 377},
+                                         {4096, 398},  {8192, 436},  {16384, 503},
                                          {32768, 634}, {65536, 897}, {131072, 1416}};
     for (uint32_t i = 0; i < 9; i++) {
         Toy *t = loader("../models/b200.yaml");
@@ -68,8 +77,8 @@ START_TEST(b200_loads_take_the_measured_round_trip)
         }
         toy_run(t);
         double took = (double)(t->when[0][end] - t->when[0][at]);
-        ck_assert_msg(took > measured[i][1] * 0.96 && took < measured[i][1] * 1.04, "%u bytes: %.0f, measured %.0f",
-                      bytes, took, measured[i][1]);
+        ck_assert_msg(took > measured[i][1] * 0.96 && took < measured[i][1] * 1.04,
+                      "%u bytes: %.0f, measured %.0f", bytes, took, measured[i][1]);
         toy_free(t);
     }
 }
@@ -88,8 +97,10 @@ START_TEST(the_engine_interval_is_the_larger_of_issue_and_rows)
         uint32_t end = wait_for(t, 0, 0);
         toy_run(t);
         Cycle takes = rows > toy_c(t, MP_TMA_INTERVAL) ? rows : toy_c(t, MP_TMA_INTERVAL);
-        Cycle last = toy_c(t, MP_TMA_L2_LATENCY) + 1 + (n - 1) * takes, miss = toy_c(t, MP_TMA_DRAM_LATENCY) + 1;
-        ck_assert_uint_eq(t->when[0][end] - t->when[0][first], last > miss ? last : miss); /* the first one misses */
+        Cycle last = toy_c(t, MP_TMA_L2_LATENCY) + 1 + (n - 1) * takes,
+              miss = toy_c(t, MP_TMA_DRAM_LATENCY) + 1;
+        ck_assert_uint_eq(t->when[0][end] - t->when[0][first],
+                          last > miss ? last : miss); /* the first one misses */
         toy_free(t);
     }
 }
@@ -106,8 +117,10 @@ START_TEST(a_full_engine_holds_the_warp)
     toy_run(t);
     Cycle done = toy_c(t, MP_TMA_DRAM_LATENCY) - toy_c(t, MP_MBAR_WAKE) + 1;
     for (uint32_t k = 1; k + 1 < n; k++)
-        ck_assert_uint_eq(t->when[0][first + k] - t->when[0][first], k * toy_c(t, MP_TMA_ISSUE_CYCLES));
-    ck_assert_uint_eq(t->when[0][first + n - 1] - t->when[0][first], done); /* when the first has gone */
+        ck_assert_uint_eq(t->when[0][first + k] - t->when[0][first],
+                          k * toy_c(t, MP_TMA_ISSUE_CYCLES));
+    ck_assert_uint_eq(t->when[0][first + n - 1] - t->when[0][first],
+                      done); /* when the first has gone */
     toy_free(t);
 }
 END_TEST
@@ -117,11 +130,13 @@ START_TEST(bandwidth_is_shared_by_the_active_sms)
 {
     for (uint32_t ctas = 1; ctas <= 5; ctas += 2) {
         Toy *t = toy_new("toy.yaml", 1, ctas);
-        ck_assert(model_set(&t->model, "dram.tb_per_s=0.1", &t->err)); /* 50 bytes a cycle for the chip */
+        ck_assert(
+            model_set(&t->model, "dram.tb_per_s=0.1", &t->err)); /* 50 bytes a cycle for the chip */
         const uint32_t n = 40, bytes = 4096;
         toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = FULL, .arg0 = 1}, -1, -1);
         expect(t, 0, n * bytes);
-        for (uint32_t k = 0; k < n; k++) /* different boxes in every CTA: the script sees the CTA in the address */
+        for (uint32_t k = 0; k < n;
+             k++) /* different boxes in every CTA: the script sees the CTA in the address */
             add_load(t, 0, bytes, 1, 1000 * (k + 1));
         uint32_t end = wait_for(t, 0, 0);
         t->addr_per_cta = 1;
@@ -165,8 +180,9 @@ START_TEST(stores_complete_in_two_steps)
     for (uint32_t read = 0; read < 2; read++) {
         Toy *t = toy_new("toy.yaml", 1, 1);
         uint32_t bytes = 4096;
-        uint32_t at = toy_add(t, 0, TC_TMA_ST, (Op){.kind = OK_TMA_STORE, .bytes = bytes, .waves = 1, .handle = 1,
-                                                    .addr = 5}, -1, -1);
+        uint32_t at = toy_add(
+            t, 0, TC_TMA_ST,
+            (Op){.kind = OK_TMA_STORE, .bytes = bytes, .waves = 1, .handle = 1, .addr = 5}, -1, -1);
         toy_add(t, 0, TC_TMA_GROUP, (Op){.kind = OK_BULK_COMMIT}, -1, -1);
         toy_add(t, 0, TC_TMA_GROUP, (Op){.kind = OK_BULK_WAIT, .arg1 = read}, -1, -1);
         uint32_t end = toy_mark(t, 0, -1);
@@ -175,21 +191,24 @@ START_TEST(stores_complete_in_two_steps)
         if (read)
             ck_assert_uint_eq(took, smem + toy_c(t, MP_TMA_GROUP_WAKE));
         else
-            ck_assert_uint_eq(took, smem + wire + toy_c(t, MP_TMA_STORE_LATENCY) + toy_c(t, MP_TMA_GROUP_WAKE));
+            ck_assert_uint_eq(took, smem + wire + toy_c(t, MP_TMA_STORE_LATENCY) +
+                                        toy_c(t, MP_TMA_GROUP_WAKE));
         ck_assert_uint_gt(r->warps[0].stall[ST_GROUP], smem / 2);
         toy_free(t);
     }
 }
 END_TEST
 
-/* wait_group N leaves N groups pending: with three groups of one store each, N = 2 waits for the first only. */
+/* wait_group N leaves N groups pending: with three groups of one store each, N = 2 waits for the
+ * first only. */
 START_TEST(wait_group_n_leaves_n_pending)
 {
     Cycle done[4];
     for (uint32_t pending = 0; pending < 4; pending++) {
         Toy *t = toy_new("toy.yaml", 1, 1);
         for (uint32_t g = 0; g < 3; g++) {
-            toy_add(t, 0, TC_TMA_ST, (Op){.kind = OK_TMA_STORE, .bytes = 4096, .waves = 1, .addr = g}, -1, -1);
+            toy_add(t, 0, TC_TMA_ST,
+                    (Op){.kind = OK_TMA_STORE, .bytes = 4096, .waves = 1, .addr = g}, -1, -1);
             toy_add(t, 0, TC_TMA_GROUP, (Op){.kind = OK_BULK_COMMIT}, -1, -1);
         }
         toy_add(t, 0, TC_TMA_GROUP, (Op){.kind = OK_BULK_WAIT, .arg0 = pending}, -1, -1);
@@ -210,7 +229,8 @@ START_TEST(global_loads_hit_or_miss)
     uint32_t at[3], end[3];
     static const uint64_t sector[3] = {800, 801, 8000}; /* same 256-byte granule, another */
     for (uint32_t i = 0; i < 3; i++) {
-        at[i] = toy_add(t, 0, TC_LDG, (Op){.kind = OK_GMEM, .bytes = 128, .addr = sector[i]}, (int)i, -1);
+        at[i] = toy_add(t, 0, TC_LDG, (Op){.kind = OK_GMEM, .bytes = 128, .addr = sector[i]},
+                        (int)i, -1);
         end[i] = toy_mark(t, 0, (int)i);
     }
     SimResult *r = toy_run(t);
@@ -227,8 +247,10 @@ END_TEST
 START_TEST(cp_async_groups_and_arrivals)
 {
     Toy *t = loader("toy.yaml");
-    uint32_t at = toy_add(t, 0, TC_LDGSTS, (Op){.kind = OK_CPASYNC, .bytes = 512, .addr = 64, .handle = 1}, -1, -1);
-    toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_CPASYNC_ARRIVE, .sync = FULL, .arg0 = 1, .arg1 = 1}, -1, -1);
+    uint32_t at = toy_add(t, 0, TC_LDGSTS,
+                          (Op){.kind = OK_CPASYNC, .bytes = 512, .addr = 64, .handle = 1}, -1, -1);
+    toy_add(t, 0, TC_MBAR_ARRIVE,
+            (Op){.kind = OK_CPASYNC_ARRIVE, .sync = FULL, .arg0 = 1, .arg1 = 1}, -1, -1);
     toy_add(t, 0, TC_TMA_GROUP, (Op){.kind = OK_CPASYNC_COMMIT}, -1, -1);
     toy_add(t, 0, TC_TMA_GROUP, (Op){.kind = OK_CPASYNC_WAIT}, -1, -1);
     uint32_t grouped = toy_mark(t, 0, -1), arrived = wait_for(t, 0, 0);

@@ -43,7 +43,8 @@ static void toy_next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
     t->last[warp] = *run;
 }
 
-static uint32_t toy_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST], Err *err)
+static uint32_t toy_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST],
+                         Err *err)
 {
     (void)slot, (void)now, (void)err;
     Toy *t = (Toy *)f;
@@ -63,9 +64,13 @@ static uint32_t toy_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op o
     return n;
 }
 
-static void toy_end(Front *f, uint32_t slot) { (void)f, (void)slot; }
+static void toy_end(Front *f, uint32_t slot)
+{
+    (void)f, (void)slot;
+}
 
-static const FrontOps toy_ops = {.cta_start = toy_start, .next = toy_next, .exec = toy_exec, .cta_end = toy_end};
+static const FrontOps toy_ops = {
+    .cta_start = toy_start, .next = toy_next, .exec = toy_exec, .cta_end = toy_end};
 
 static const char *const path = "/tmp/rao_test_trace.rtrace";
 static Module module;
@@ -79,17 +84,36 @@ static Toy *toy_new(Arena *a)
     f->insns = arena_new(a, Insn, N);
     f->n_insns = N;
     f->insns[0].loc.file = "toy.ptx";
-    *c = (Code){.module = &module, .func = f, .insns = arena_new(a, CodeInsn, N), .n_insns = N, .ops = arena_new(a, OpInfo, N),
-                .n_ops = N, .deps = arena_new(a, uint16_t, 4), .n_deps = 4, .n_slots = 9, .n_preds = 2};
+    *c = (Code){.module = &module,
+                .func = f,
+                .insns = arena_new(a, CodeInsn, N),
+                .n_insns = N,
+                .ops = arena_new(a, OpInfo, N),
+                .n_ops = N,
+                .deps = arena_new(a, uint16_t, 4),
+                .n_deps = 4,
+                .n_slots = 9,
+                .n_preds = 2};
     c->deps[0] = 3;
     c->deps[1] = 10;
     for (uint32_t i = 0; i < N; i++) {
         f->insns[i].loc.line = 100 + i;
         c->insns[i].ptx = i;
-        c->ops[i] = (OpInfo){.tclass = (uint8_t)(i % TC_COUNT), .kind = OK_PLAIN, .n_src = 1, .n_dst = 1, .slots = 1, .insn = i};
+        c->ops[i] = (OpInfo){.tclass = (uint8_t)(i % TC_COUNT),
+                             .kind = OK_PLAIN,
+                             .n_src = 1,
+                             .n_dst = 1,
+                             .slots = 1,
+                             .insn = i};
     }
-    t->front = (Front){.ops = &toy_ops, .code = c, .grid = {5, 1, 1}, .block = {96, 1, 1}, .cluster = {1, 1, 1},
-                       .n_ctas = 5, .n_warps = 3, .n_slots = 2};
+    t->front = (Front){.ops = &toy_ops,
+                       .code = c,
+                       .grid = {5, 1, 1},
+                       .block = {96, 1, 1},
+                       .cluster = {1, 1, 1},
+                       .n_ctas = 5,
+                       .n_warps = 3,
+                       .n_slots = 2};
     return t;
 }
 
@@ -110,9 +134,9 @@ static char *drive(Front *f, uint32_t slot, uint32_t cta)
                 break;
             uint32_t n = f->ops->exec(f, slot, w, 0, ops, &err);
             for (uint32_t i = 0; i < n; i++)
-                fprintf(out, "op %u %u %u %u %u %u %u %u %u %llu\n", ops[i].info, ops[i].kind, ops[i].flags, ops[i].waves,
-                        ops[i].bytes, ops[i].sync, ops[i].arg0, ops[i].arg1, ops[i].handle,
-                        (unsigned long long)ops[i].addr);
+                fprintf(out, "op %u %u %u %u %u %u %u %u %u %llu\n", ops[i].info, ops[i].kind,
+                        ops[i].flags, ops[i].waves, ops[i].bytes, ops[i].sync, ops[i].arg0,
+                        ops[i].arg1, ops[i].handle, (unsigned long long)ops[i].addr);
         }
     f->ops->cta_end(f, slot);
     fclose(out);
@@ -128,9 +152,21 @@ static void record(Arena *a)
     recorded[0] = drive(recorder_front(r), 1, 3);
     recorded[1] = drive(recorder_front(r), 0, 1);
     TraceRole role = {"everyone", 7};
-    TraceHeader h = {.kernel = "toy", .launch = "toy.yaml", .model = "none", .command = "rao run", .model_hash = 42,
-                     .grid = {5, 1, 1}, .block = {96, 1, 1}, .cluster = {1, 1, 1}, .sms = 2, .sms_total = 9,
-                     .shared_per_cta = 1024, .regs_per_thread = 128, .flops = 1.5e9, .cycles = 1234567, .roles = &role,
+    TraceHeader h = {.kernel = "toy",
+                     .launch = "toy.yaml",
+                     .model = "none",
+                     .command = "rao run",
+                     .model_hash = 42,
+                     .grid = {5, 1, 1},
+                     .block = {96, 1, 1},
+                     .cluster = {1, 1, 1},
+                     .sms = 2,
+                     .sms_total = 9,
+                     .shared_per_cta = 1024,
+                     .regs_per_thread = 128,
+                     .flops = 1.5e9,
+                     .cycles = 1234567,
+                     .roles = &role,
                      .n_roles = 1};
     ck_assert_msg(recorder_write(r, path, &h, &err), "%s", err.msg);
     recorder_free(r);
@@ -225,7 +261,12 @@ START_TEST(a_trace_that_cannot_be_written_leaves_nothing)
     Err err = {0};
     Recorder *r = recorder_new(&a, &toy_new(&a)->front);
     free(drive(recorder_front(r), 0, 0));
-    TraceHeader h = {.kernel = "toy", .launch = "", .model = "", .grid = {5, 1, 1}, .block = {96, 1, 1}, .cluster = {1, 1, 1}};
+    TraceHeader h = {.kernel = "toy",
+                     .launch = "",
+                     .model = "",
+                     .grid = {5, 1, 1},
+                     .block = {96, 1, 1},
+                     .cluster = {1, 1, 1}};
     ck_assert(!recorder_write(r, "/nonexistent/x.rtrace", &h, &err));
     ck_assert_int_eq(err.kind, ERR_IO);
     recorder_free(r);

@@ -1,6 +1,7 @@
-/* A scripted front end for the tests of the time core: per warp a list of operations, played `repeat` times, then an
- * exit. It keeps mbarrier words in a table, counts the steps of asynchronous operations, and notes the cycle in which
- * each dynamic operation issued, so that a test can compare with a formula. */
+/* A scripted front end for the tests of the time core: per warp a list of operations, played
+ * `repeat` times, then an exit. It keeps mbarrier words in a table, counts the steps of
+ * asynchronous operations, and notes the cycle in which each dynamic operation issued, so that a
+ * test can compare with a formula. */
 #ifndef RAO_TESTS_TOY_FRONT_H
 #define RAO_TESTS_TOY_FRONT_H
 
@@ -43,7 +44,7 @@ typedef struct Toy {
     ToyWarp warp[TOY_WARPS];
     uint32_t repeat;
     uint64_t addr_per_cta; /* shifts global addresses, in units of 2^32 */
-    bool only_leader; /* CTAs of odd id exit at once */
+    bool only_leader;      /* CTAs of odd id exit at once */
     uint32_t at[TOY_SLOTS][TOY_WARPS], round[TOY_SLOTS][TOY_WARPS];
     uint64_t bar[TOY_SLOTS][TOY_SLOT_WORDS];
     Cycle when[TOY_WARPS][TOY_STEPS]; /* of the last CTA and round that played the step */
@@ -56,7 +57,10 @@ typedef struct Toy {
     SimDesc desc;
 } Toy;
 
-static inline Toy *toy_of(Front *f) { return (Toy *)(void *)((char *)f - offsetof(Toy, front)); }
+static inline Toy *toy_of(Front *f)
+{
+    return (Toy *)(void *)((char *)f - offsetof(Toy, front));
+}
 
 static bool toy_cta_start(Front *f, uint32_t slot, uint32_t cta, Err *err)
 {
@@ -174,8 +178,14 @@ static inline Toy *toy_new(const char *model, uint32_t n_warps, uint32_t n_ctas)
         err_print(stderr, &t->err);
         abort();
     }
-    t->front = (Front){.ops = &toy_ops, .code = &t->code, .grid = {n_ctas, 1, 1}, .block = {n_warps * 32, 1, 1},
-                       .cluster = {1, 1, 1}, .n_ctas = n_ctas, .n_warps = n_warps, .n_slots = TOY_SLOTS};
+    t->front = (Front){.ops = &toy_ops,
+                       .code = &t->code,
+                       .grid = {n_ctas, 1, 1},
+                       .block = {n_warps * 32, 1, 1},
+                       .cluster = {1, 1, 1},
+                       .n_ctas = n_ctas,
+                       .n_warps = n_warps,
+                       .n_slots = TOY_SLOTS};
     t->repeat = 1;
     t->code.ops = arena_new(&t->a, OpInfo, TOY_STEPS * TOY_WARPS);
     t->code.deps = arena_new(&t->a, uint16_t, TOY_STEPS * TOY_WARPS * 8);
@@ -184,7 +194,8 @@ static inline Toy *toy_new(const char *model, uint32_t n_warps, uint32_t n_ctas)
     for (uint32_t w = 0; w < n_warps; w++)
         t->warp[w].step = arena_new(&t->a, ToyStep, TOY_STEPS);
     t->code.ops[t->code.n_ops++] = (OpInfo){.tclass = TC_BRANCH, .kind = OK_EXIT, .slots = 1};
-    t->desc = (SimDesc){.front = &t->front, .model = &t->model, .sms = SMS_ALL, .regs_per_thread = 32};
+    t->desc =
+        (SimDesc){.front = &t->front, .model = &t->model, .sms = SMS_ALL, .regs_per_thread = 32};
     return t;
 }
 
@@ -201,7 +212,11 @@ static inline uint32_t toy_add(Toy *t, uint32_t warp, TClass tc, Op op, int dst,
     ToyWarp *w = &t->warp[warp];
     assert(w->n < TOY_STEPS);
     OpInfo *o = &c->ops[c->n_ops];
-    *o = (OpInfo){.tclass = (uint8_t)tc, .unit = (uint8_t)tclass_unit[tc], .kind = op.kind, .slots = 1, .deps = c->n_deps};
+    *o = (OpInfo){.tclass = (uint8_t)tc,
+                  .unit = (uint8_t)tclass_unit[tc],
+                  .kind = op.kind,
+                  .slots = 1,
+                  .deps = c->n_deps};
     if (src >= 0) {
         c->deps[c->n_deps++] = (uint16_t)src;
         o->n_src = 1;
@@ -220,17 +235,27 @@ static inline uint32_t toy_plain(Toy *t, uint32_t warp, TClass tc, int dst, int 
     return toy_add(t, warp, tc, (Op){.kind = OK_PLAIN}, dst, src);
 }
 
-/* A dynamic operation that costs nothing and reads slot src: its issue cycle says when src was ready. */
+/* A dynamic operation that costs nothing and reads slot src: its issue cycle says when src was
+ * ready. */
 static inline uint32_t toy_mark(Toy *t, uint32_t warp, int src)
 {
     return toy_add(t, warp, TC_NONE, (Op){.kind = OK_SKIPPED}, -1, src);
 }
 
-static inline double toy_v(const Toy *t, ModelKey k) { return t->model.v[k]; }
-static inline Cycle toy_c(const Toy *t, ModelKey k) { return (Cycle)t->model.v[k]; }
+static inline double toy_v(const Toy *t, ModelKey k)
+{
+    return t->model.v[k];
+}
+static inline Cycle toy_c(const Toy *t, ModelKey k)
+{
+    return (Cycle)t->model.v[k];
+}
 
 /* First cycle in which CTA 0 can issue. */
-static inline Cycle toy_zero(const Toy *t) { return toy_c(t, MP_LAUNCH_CYCLES) + toy_c(t, MP_CTA_START); }
+static inline Cycle toy_zero(const Toy *t)
+{
+    return toy_c(t, MP_LAUNCH_CYCLES) + toy_c(t, MP_CTA_START);
+}
 
 #ifndef TOY_NO_CHECK
 /* Runs; every warp and cycle must have exactly one reason, every handle one read and one done. */

@@ -1,6 +1,6 @@
-// The instruction mix of a softmax warp with nothing to wait for: what `rao bench` measures the executor and the time
-// core with. Per trip and thread: 16 scale-and-subtract, 16 exponentials, 8 packed conversions, 15 maxima, 16 adds,
-// integer loop control.
+// The instruction mix of a softmax warp with nothing to wait for: what `rao bench` measures the
+// executor and the time core with. Per trip and thread: 16 scale-and-subtract, 16 exponentials, 8
+// packed conversions, 15 maxima, 16 adds, integer loop control.
 #include <stdint.h>
 
 extern "C" __global__ void __launch_bounds__(512, 1) softmax_mix(float *out, int trips, float scale)
@@ -27,5 +27,6 @@ extern "C" __global__ void __launch_bounds__(512, 1) softmax_mix(float *out, int
             x[i + 1] = b - eb;
         }
     }
-    out[blockIdx.x * blockDim.x + threadIdx.x] = sum + __uint_as_float(bits & 0x3fffffffu) * 0x1p-100f;
+    out[blockIdx.x * blockDim.x + threadIdx.x] =
+        sum + __uint_as_float(bits & 0x3fffffffu) * 0x1p-100f;
 }

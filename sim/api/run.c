@@ -69,7 +69,7 @@ static uint32_t launch_regs(const Code *code, const uint32_t block[3])
     for (uint32_t i = 0; i < code->n_ops; i++)
         if (code->ops[i].kind == OK_SETMAXNREG)
             return regs;
-    return wanted < 16 ? 16 : wanted < regs ? wanted : regs; /* 16: the least that ptxas gives */
+    return wanted < regs ? wanted : regs;
 }
 
 static bool load_model(RaoResult *r, const char *name, const RaoOptions *o)
@@ -319,31 +319,9 @@ RaoResult *rao_replay(const char *trace, const RaoOptions *opt)
 RaoStatus rao_status(const RaoResult *r) { return r->status; }
 const char *rao_error(const RaoResult *r) { return r->error_text ? r->error_text : ""; }
 
-static double sum(const RaoResult *r, double (*f)(const KernelReport *, const Verdict *))
-{
-    double total = 0;
-    for (uint32_t i = 0; i < r->report.n_kernels; i++) {
-        Verdict v;
-        if (!r->report.kernels[i].sim)
-            continue;
-        report_verdict(&r->report, &r->report.kernels[i], &v);
-        total += f(&r->report.kernels[i], &v);
-    }
-    return total;
-}
-
-static double cycles_of(const KernelReport *k, const Verdict *v) { (void)v; return (double)k->sim->cycles; }
-static double time_of(const KernelReport *k, const Verdict *v) { (void)k; return v->time_us; }
-static double flops_of(const KernelReport *k, const Verdict *v) { (void)v; return k->flops; }
-
-double rao_cycles(const RaoResult *r) { return sum(r, cycles_of); }
-double rao_time_us(const RaoResult *r) { return sum(r, time_of); }
-
-double rao_tflops(const RaoResult *r)
-{
-    double us = rao_time_us(r);
-    return us > 0 ? sum(r, flops_of) / us * 1e-6 : 0;
-}
+double rao_cycles(const RaoResult *r) { return (double)report_total(&r->report).cycles; }
+double rao_time_us(const RaoResult *r) { return report_total(&r->report).time_us; }
+double rao_tflops(const RaoResult *r) { return report_total(&r->report).tflops; }
 
 RaoSpeed rao_speed(const RaoResult *r)
 {

@@ -51,6 +51,7 @@ static double rate(const Job *job, long copies)
         Job jobs[64];
         pthread_t threads[64];
         double sum = 0;
+        bool failed = false;
         for (long c = 0; c < copies; c++) {
             jobs[c] = *job;
             pthread_create(&threads[c], NULL, run_job, &jobs[c]);
@@ -58,10 +59,11 @@ static double rate(const Job *job, long copies)
         for (long c = 0; c < copies; c++) {
             pthread_join(threads[c], NULL);
             const RaoSpeed *s = &jobs[c].speed;
-            if (jobs[c].failed)
-                return 0;
-            sum += (double)(job->opt.functional ? s->thread_insts : s->warp_insts) / s->run_seconds;
+            failed |= jobs[c].failed;
+            sum += jobs[c].failed ? 0 : (double)(job->opt.functional ? s->thread_insts : s->warp_insts) / s->run_seconds;
         }
+        if (failed)
+            return 0;
         best = sum > best ? sum : best;
     }
     return best;

@@ -217,5 +217,10 @@ int main(int argc, char **argv)
     if (a.n_operands < v->min)
         return usage_error("rao %s needs %s", v->name, v->operands);
     remember_command(&a, argc, argv);
-    return v->fn(&a);
+    int rc = v->fn(&a);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "rao: error: cannot write to standard output: %s\n", strerror(errno));
+        rc = rc != RAO_OK ? rc : RAO_INTERNAL;
+    }
+    return rc;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sim/func/mem.h"
@@ -18,17 +19,27 @@ static int fail(const Err *err)
     return err->kind == ERR_DEADLOCK ? RAO_DEADLOCK : err->kind == ERR_FAULT ? RAO_FAULT : RAO_BAD_INPUT;
 }
 
-/* The whole text or nothing: written beside the target, then renamed. */
+/* The whole text or nothing: written beside the target, then renamed; a device or a pipe is itself written. */
 static bool write_whole(const char *path, const char *text)
 {
     char tmp[4096];
-    if ((size_t)snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid()) >= sizeof tmp)
+    struct stat st;
+    bool special = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    int n = special ? snprintf(tmp, sizeof tmp, "%s", path) : snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid());
+    if ((size_t)n >= sizeof tmp) {
+        errno = ENAMETOOLONG;
         return false;
+    }
     FILE *f = fopen(tmp, "w");
-    bool ok = f && fputs(text, f) >= 0;
-    ok = (f ? fclose(f) == 0 : false) && ok && rename(tmp, path) == 0;
-    if (!ok)
+    if (!f)
+        return false;
+    bool ok = fputs(text, f) >= 0 && fputc('\n', f) != EOF;
+    ok = fclose(f) == 0 && ok && (special || rename(tmp, path) == 0);
+    if (!ok && !special) {
+        int why = errno;
         remove(tmp);
+        errno = why;
+    }
     return ok;
 }
 
@@ -125,8 +136,16 @@ int verb_isa(const Args *a)
 {
     if (a->lower)
         return print_lowered(a);
-    isa_list(stdout, a->n_operands ? a->operand[0] : NULL);
-    return RAO_OK;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    if (!f)
+        return RAO_INTERNAL;
+    isa_list(f, a->n_operands ? a->operand[0] : NULL);
+    fclose(f);
+    fputs(text, stdout);
+    free(text);
+    return n ? RAO_OK : usage_error("no PTX form begins with '%s'", a->operand[0]);
 }
 
 int verb_models(const Args *a)

@@ -94,6 +94,14 @@ static void put_sim(json_t *o, const Report *r, const KernelReport *k)
                   count(s->bank_conflicts), "l2_bytes", count(s->l2_bytes), "dram_bytes", count(s->dram_bytes)));
 }
 
+static void put_functional(json_t *o, const KernelReport *k)
+{
+    put(o, "flops", real(k->flops));
+    put(o, "ctas_simulated", count(k->run.ctas));
+    put(o, "warp_insts", count(k->run.warp_insts));
+    put(o, "thread_insts", count(k->run.thread_insts));
+}
+
 static void put_kernel(json_t *o, const Report *r, const KernelReport *k)
 {
     put(o, "kernel", json_string(k->kernel));
@@ -103,7 +111,7 @@ static void put_kernel(json_t *o, const Report *r, const KernelReport *k)
     if (k->sim)
         put_sim(o, r, k);
     else
-        put(o, "thread_insts", count(k->run.thread_insts));
+        put_functional(o, k);
 }
 
 static json_t *deadlock(const Report *r)
@@ -114,7 +122,8 @@ static json_t *deadlock(const Report *r)
     for (uint32_t i = 0; i < d->n_waits; i++) {
         const DeadWait *w = &d->waits[i];
         char object[64], role[128];
-        report_sync_name(w->sync, object, sizeof object);
+        uint32_t sync = w->kind == OK_MBAR_WAIT ? w->sync : w->kind == OK_BAR_SYNC ? 0x80000000u | w->sync : 0xc0000000u;
+        report_sync_name(sync, object, sizeof object);
         report_roles_of(k, w->warp < 32 ? 1u << w->warp : 0, role, sizeof role);
         json_array_append_new(
             waits, json_pack("{s:s,s:i,s:i,s:i,s:i,s:s,s:i,s:{s:i,s:i},s:{s:I,s:I}}", "role", role, "cta", (int)w->cta, "warp",
@@ -123,7 +132,18 @@ static json_t *deadlock(const Report *r)
                              (int)w->parity, "arrivals", "had", (int)w->arrivals_had, "needed", (int)w->arrivals_needed, "bytes",
                              "had", (json_int_t)w->bytes_had, "needed", (json_int_t)w->bytes_needed));
     }
-    return json_pack("{s:o,s:o}", "cycle", count(d->cycle), "waits", waits);
+    return json_pack("{s:o,s:o}", "at_cycle", count(d->cycle), "waits", waits);
+}
+
+/* Of all launches, one after the other. */
+static void put_total(json_t *o, const Report *r)
+{
+    Total t = report_total(r);
+    put(o, "clock_ghz", real(r->model->v[MP_CLOCK_GHZ]));
+    put(o, "cycles", count(t.cycles));
+    put(o, "time_us", real(t.time_us));
+    put(o, "flops", real(t.flops));
+    put(o, "tflops", real(t.tflops));
 }
 
 char *report_json(const Report *r)
@@ -153,8 +173,10 @@ char *report_json(const Report *r)
         else
             json_decref(one);
     }
-    if (r->n_kernels > 1)
+    if (r->n_kernels > 1) {
+        put_total(o, r);
         put(o, "launches", json_incref(list));
+    }
     json_decref(list);
     json_t *checks = json_array(), *faults = json_array();
     for (uint32_t i = 0; i < r->n_checks; i++) {

@@ -54,6 +54,13 @@ typedef struct Verdict {
 } Verdict;
 void report_verdict(const Report *r, const KernelReport *k, Verdict *v);
 
+/* Sums over the launches that have been timed. */
+typedef struct Total {
+    uint64_t cycles;
+    double time_us, flops, tflops;
+} Total;
+Total report_total(const Report *r);
+
 /* Sum over the warps of a role. */
 WarpStat report_role(const KernelReport *k, const ReportRole *role);
 

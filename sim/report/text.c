@@ -143,6 +143,14 @@ void report_text(FILE *out, const Report *r)
     if (!r->err || r->err->kind == ERR_NONE)
         for (uint32_t i = 0; i < r->n_kernels; i++)
             print_kernel(out, r, &r->kernels[i]);
+    Total t = report_total(r);
+    if (r->n_kernels > 1 && t.cycles) {
+        char a[40];
+        fprintf(out, "total     %s cycles = %.2f us", commas((double)t.cycles, a), t.time_us);
+        if (t.flops > 0)
+            fprintf(out, "; %.1f TFLOP/s", t.tflops);
+        fputc('\n', out);
+    }
     print_checks(out, r);
     fprintf(out, "host      %.2f s\n", r->host_seconds);
 }

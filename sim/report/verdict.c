@@ -22,6 +22,22 @@ WarpStat report_role(const KernelReport *k, const ReportRole *role)
     return s;
 }
 
+Total report_total(const Report *r)
+{
+    Total t = {0};
+    for (uint32_t i = 0; i < r->n_kernels; i++) {
+        const KernelReport *k = &r->kernels[i];
+        if (!k->sim)
+            continue;
+        t.cycles += k->sim->cycles;
+        t.flops += k->flops;
+    }
+    if (t.cycles)
+        t.time_us = (double)t.cycles / r->model->v[MP_CLOCK_GHZ] * 1e-3;
+    t.tflops = t.time_us > 0 ? t.flops / t.time_us * 1e-6 : 0;
+    return t;
+}
+
 void report_sync_name(uint32_t sync, char *text, size_t n)
 {
     if (sync >= 0xc0000000u)
@@ -137,6 +153,11 @@ static void say_waits(const KernelReport *k, Verdict *v)
         char name[64], who[128];
         report_sync_name(sync, name, sizeof name);
         report_roles_of(k, signallers, who, sizeof who);
+        if (sync >= 0xc0000000u) {
+            say(v, "\n%s waits %.0f %% of its time for groups of copies, the cluster barrier or resources, %.0f cycles each time.",
+                k->roles[r].name, 100 * (double)best / (double)role.resident, waits ? (double)best / (double)waits : 0);
+            continue;
+        }
         say(v, "\n%s waits %.0f %% of its time for %s (from %s), %.0f cycles each time.", k->roles[r].name,
             100 * (double)best / (double)role.resident, name, who, waits ? (double)best / (double)waits : 0);
     }

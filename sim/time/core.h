@@ -1,12 +1,15 @@
-/* The time core's own state: one SM with its units, the chip around the SMs, the run. Internal to sim/time/.
+/* The time core's own state: one SM with its units, the chip around the SMs, the run. Internal to
+ * sim/time/.
  *
  * Three kinds of state, by how they move in time:
- *   warps and pipes   hold the cycle from which they may go on; the scheduler compares, nothing happens in between
- *   units with queues (tensor core, TMA, shared-memory streams) move by events in the SM's heap
- *   L2, HBM, dispatch are shared by all SMs and served between quanta, in order of (cycle, SM)
+ *   warps and pipes   hold the cycle from which they may go on; the scheduler compares, nothing
+ * happens in between units with queues (tensor core, TMA, shared-memory streams) move by events in
+ * the SM's heap L2, HBM, dispatch are shared by all SMs and served between quanta, in order of
+ * (cycle, SM)
  *
- * SMs of one cluster form a group that runs in common time order; groups run one after the other for one quantum,
- * which is no longer than the shortest way from one group to another (memory latency, CTA dispatch). */
+ * SMs of one cluster form a group that runs in common time order; groups run one after the other
+ * for one quantum, which is no longer than the shortest way from one group to another (memory
+ * latency, CTA dispatch). */
 #ifndef RAO_TIME_CORE_H
 #define RAO_TIME_CORE_H
 
@@ -18,34 +21,53 @@
 #define MAX_WARPS 64u                    /* of an SM: bits of a mask */
 #define SUB_WARPS (MAX_WARPS / SUBPARTS) /* of a sub-partition */
 #define WARP_LANES 32u
-#define CYCLE_NEVER (UINT64_MAX >> 8)    /* fits a packed scoreboard entry */
-#define Q8 8u                            /* pipes count in 1/256 cycle, so that 27 lanes a cycle stay 27 */
-#define GROUP_RING 64u                   /* bulk or cp.async groups of a warp that may pend; more count as one */
+#define CYCLE_NEVER (UINT64_MAX >> 8) /* fits a packed scoreboard entry */
+#define Q8 8u          /* pipes count in 1/256 cycle, so that 27 lanes a cycle stay 27 */
+#define GROUP_RING 64u /* bulk or cp.async groups of a warp that may pend; more count as one */
 #define MAX_CLUSTER 16u
-#define LOADS_IN_FLIGHT 512u             /* global accesses of an SM before the LSU refuses; never the limit in the
-                                            public kernels, which hold at most 64 KB in flight with 128-byte lines */
+#define LOADS_IN_FLIGHT                                                                            \
+    512u /* global accesses of an SM before the LSU refuses; never the limit in the                \
+            public kernels, which hold at most 64 KB in flight with 128-byte lines */
 
-/* Pipes: what can refuse an operation for a while. The first are one per sub-partition, the rest one per SM. */
+/* Pipes: what can refuse an operation for a while. The first are one per sub-partition, the rest
+ * one per SM. */
 typedef enum PipeId {
-    P_NONE, P_FMA, P_ALU, P_XU, P_CVT, P_F2FP, P_FP64, P_UNIFORM, P_ADU, P_HMMA, P_TMEM_LD, P_TMEM_ST,
+    P_NONE,
+    P_FMA,
+    P_ALU,
+    P_XU,
+    P_CVT,
+    P_F2FP,
+    P_FP64,
+    P_UNIFORM,
+    P_ADU,
+    P_HMMA,
+    P_TMEM_LD,
+    P_TMEM_ST,
     P_LOCAL_COUNT,
-    P_LSU = P_LOCAL_COUNT, P_SYNC, P_MBAR, P_TENSOR, P_TMA,
+    P_LSU = P_LOCAL_COUNT,
+    P_SYNC,
+    P_MBAR,
+    P_TENSOR,
+    P_TMA,
     P_COUNT
 } PipeId;
 #define N_PIPES (P_LOCAL_COUNT * SUBPARTS + P_COUNT - P_LOCAL_COUNT)
 
 static inline uint32_t pipe_index(uint32_t pipe, uint32_t subpart)
 {
-    return pipe < P_LOCAL_COUNT ? pipe * SUBPARTS + subpart : P_LOCAL_COUNT * SUBPARTS + pipe - P_LOCAL_COUNT;
+    return pipe < P_LOCAL_COUNT ? pipe * SUBPARTS + subpart
+                                : P_LOCAL_COUNT * SUBPARTS + pipe - P_LOCAL_COUNT;
 }
 
 /* ---- events ---- */
 
 typedef enum EventKind {
-    EV_CTA_START,    /* who = CTA place, a = CTA id */
-    EV_ARRIVE,       /* who = CTA place, warp = signaller, a = address, b = arrivals, c = expected bytes, flag = drop */
-    EV_TX,           /* the same, c = signed tx bytes */
-    EV_SMEM,         /* the next time bucket of the shared-memory streams */
+    EV_CTA_START, /* who = CTA place, a = CTA id */
+    EV_ARRIVE, /* who = CTA place, warp = signaller, a = address, b = arrivals, c = expected bytes,
+                  flag = drop */
+    EV_TX,     /* the same, c = signed tx bytes */
+    EV_SMEM,   /* the next time bucket of the shared-memory streams */
     EV_TENSOR_START, /* the head of the tensor queue may start */
     EV_TENSOR_END,   /* the running operation leaves the first stage: its interval is over */
     EV_TENSOR_DONE,  /* a = ring index: the result is in tensor memory */
@@ -73,16 +95,20 @@ typedef struct EventHeap {
 } EventHeap;
 void event_push(EventHeap *h, Event e);
 Event event_pop(EventHeap *h);
-static inline Cycle event_next(const EventHeap *h) { return h->n ? h->ev[0].at : CYCLE_NEVER; }
+static inline Cycle event_next(const EventHeap *h)
+{
+    return h->n ? h->ev[0].at : CYCLE_NEVER;
+}
 
 /* ---- shared-memory data path (smem.c) ---- */
 
-#define BUCKET 8u          /* cycles: short against an MMA (16..128), so that nobody waits behind a whole one */
+#define BUCKET                                                                                     \
+    8u /* cycles: short against an MMA (16..128), so that nobody waits behind a whole one */
 #define SMEM_RING 256u     /* buckets that may be booked ahead: 2048 cycles */
 #define SMEM_ENTRIES 1024u /* TMA transfers waiting to be written or read */
 typedef enum SmemClient { SC_MMA, SC_WRITE, SC_READ, SC_COUNT } SmemClient;
 
-typedef struct SmemJob { /* a transfer that wants its bytes moved by `due`, evenly */
+typedef struct SmemJob {   /* a transfer that wants its bytes moved by `due`, evenly */
     uint32_t left, flight; /* flight: who is told; UINT32_MAX nobody */
     Cycle due;
 } SmemJob;
@@ -95,10 +121,10 @@ typedef struct Smem {
     uint32_t bytes;          /* a cycle */
     uint32_t lsu[SMEM_RING]; /* bytes booked by LDS/STS; valid if tag matches */
     uint32_t stream[SMEM_RING];
-    Cycle tag[SMEM_RING];    /* bucket number */
+    Cycle tag[SMEM_RING]; /* bucket number */
     SmemQueue q[SC_COUNT];
-    bool armed;              /* an EV_SMEM is posted */
-    Cycle lsu_done[64];      /* finish times of the last lsu.queue operations, ring */
+    bool armed;         /* an EV_SMEM is posted */
+    Cycle lsu_done[64]; /* finish times of the last lsu.queue operations, ring */
     uint32_t lsu_at;
     uint64_t moved[SC_COUNT], lsu_passes;
 } Smem;
@@ -122,11 +148,11 @@ typedef struct Commit {
 } Commit;
 typedef struct Tensor {
     TensorOp ring[TENSOR_RING];
-    uint32_t head;      /* oldest not complete */
-    uint32_t run;       /* next to start */
-    uint32_t tail;      /* next free; counters modulo 2^32 */
+    uint32_t head; /* oldest not complete */
+    uint32_t run;  /* next to start */
+    uint32_t tail; /* next free; counters modulo 2^32 */
     bool running, posted;
-    uint32_t streams;   /* operand streams (own SM, peer SM) that are not read yet */
+    uint32_t streams;           /* operand streams (own SM, peer SM) that are not read yet */
     Cycle free, last_done, end; /* end: of the running operation, as far as known */
     Commit commit[MAX_COMMITS];
     uint32_t n_commits;
@@ -141,9 +167,9 @@ typedef struct Flight {
     uint8_t kind, flags;
     uint8_t warp, cta; /* warp of the CTA; CTA place on the SM */
     uint16_t rows;
-    uint16_t mask;     /* multicast */
+    uint16_t mask;                      /* multicast */
     uint32_t bytes, sync, handle, next; /* next free */
-    uint32_t seq;      /* cp.async: number in its warp */
+    uint32_t seq;                       /* cp.async: number in its warp */
     uint64_t addr;
     Cycle due;
 } Flight;
@@ -154,14 +180,16 @@ typedef enum WarpState { WS_EMPTY, WS_RUN, WS_PARKED, WS_DONE } WarpState;
 
 typedef struct GroupCount { /* completion groups: counts of operations, in order */
     uint32_t issued, read, done;
-    uint32_t committed;           /* groups */
-    uint32_t end[GROUP_RING];     /* issued count at the end of group i mod GROUP_RING */
-    Cycle last_read, last_done;   /* forced to be in order */
-    uint64_t ahead[LOADS_IN_FLIGHT / 64]; /* cp.async: bit n: operation n is complete, an older one is not */
+    uint32_t committed;         /* groups */
+    uint32_t end[GROUP_RING];   /* issued count at the end of group i mod GROUP_RING */
+    Cycle last_read, last_done; /* forced to be in order */
+    uint64_t ahead[LOADS_IN_FLIGHT /
+                   64]; /* cp.async: bit n: operation n is complete, an older one is not */
 } GroupCount;
 
 typedef struct TWarp {
-    uint64_t *score; /* per register and predicate slot: ready cycle << 8 | stall reason of the producer */
+    uint64_t *score; /* per register and predicate slot: ready cycle << 8 | stall reason of the
+                        producer */
     Cycle after;     /* first cycle not yet accounted for */
     Cycle ctrl;      /* control lets it issue from here */
     uint64_t opnd;   /* packed: operands let it issue from here */
@@ -171,10 +199,10 @@ typedef struct TWarp {
     uint8_t state, ctrl_why;
     uint8_t id, cta; /* in the CTA; CTA place on the SM */
     uint8_t pend_at, pend_n;
-    bool fetch;      /* the run is used up: ask the front end */
+    bool fetch; /* the run is used up: ask the front end */
     Cycle parked_at;
-    Cycle st_done;   /* last tcgen05.st complete */
-    Cycle burst;     /* result time of the earlier parts of a global load */
+    Cycle st_done;                   /* last tcgen05.st complete */
+    Cycle burst;                     /* result time of the earlier parts of a global load */
     uint32_t tensor_seq, tensor_out; /* last tensor operation, how many pend */
     uint32_t cluster_phase;
     Op park;
@@ -184,11 +212,11 @@ typedef struct TWarp {
 } TWarp;
 
 typedef struct Subpart {
-    Cycle next;              /* nothing can issue before */
-    Cycle port;              /* issue port is taken by a multi-slot operation until here */
-    Cycle ready[SUB_WARPS];  /* by place; CYCLE_NEVER: parked, empty, waits for memory */
-    uint8_t pipe[SUB_WARPS]; /* index in Sm.pipe_free of the next op's pipe */
-    uint8_t order[SUB_WARPS];/* places, youngest warp first */
+    Cycle next;               /* nothing can issue before */
+    Cycle port;               /* issue port is taken by a multi-slot operation until here */
+    Cycle ready[SUB_WARPS];   /* by place; CYCLE_NEVER: parked, empty, waits for memory */
+    uint8_t pipe[SUB_WARPS];  /* index in Sm.pipe_free of the next op's pipe */
+    uint8_t order[SUB_WARPS]; /* places, youngest warp first */
     uint8_t n, greedy;
 } Subpart;
 
@@ -203,8 +231,8 @@ typedef struct TCta {
     bool active;
     uint32_t id, slot, rank;
     uint32_t warps_left;
-    uint32_t out;       /* asynchronous operations and memory requests that pend */
-    uint64_t started;   /* start order: age */
+    uint32_t out;     /* asynchronous operations and memory requests that pend */
+    uint64_t started; /* start order: age */
     NamedBarrier bar[N_NAMED_BARRIERS];
     RegPool regs;
 } TCta;
@@ -234,15 +262,16 @@ typedef struct Group Group;
 typedef struct Sm {
     Sim *sim;
     Group *group;
-    uint32_t index, rank;  /* among the simulated; in the group */
-    Cycle next;            /* nothing happens before */
+    uint32_t index, rank; /* among the simulated; in the group */
+    Cycle next;           /* nothing happens before */
     Cycle pipe_free[N_PIPES];
     uint64_t pipe_q8[N_PIPES], pipe_busy[N_PIPES];
     Subpart sub[SUBPARTS];
-    TWarp *warp;           /* by warp slot: CTA place x warps of a CTA + warp; sub-partition slot % 4, place slot / 4 */
+    TWarp *warp; /* by warp slot: CTA place x warps of a CTA + warp; sub-partition slot % 4, place
+                    slot / 4 */
     uint32_t n_slots;
-    uint64_t parked;       /* bit per warp slot */
-    TCta *cta;             /* by place */
+    uint64_t parked; /* bit per warp slot */
+    TCta *cta;       /* by place */
     EventHeap events;
     Smem smem;
     Tensor tensor;
@@ -255,7 +284,7 @@ typedef struct Sm {
     uint32_t n_cp_arrives;
     Request *out;
     uint32_t n_out, cap_out;
-    uint64_t started;      /* CTAs */
+    uint64_t started; /* CTAs */
     uint64_t issue_cycles, tma_busy, l2_bytes, dram_bytes;
 } Sm;
 
@@ -265,7 +294,7 @@ struct Group {
     Cycle now;
     Cluster *cluster; /* by CTA place */
     bool dead;
-    uint32_t active;  /* CTAs resident or about to start */
+    uint32_t active; /* CTAs resident or about to start */
 };
 
 /* What the time core needs of an OpInfo, with the model's numbers filled in. */
@@ -279,12 +308,14 @@ typedef struct TOp {
 } TOp;
 
 typedef struct Params { /* the model in the time core's units: cycles and bytes */
-    uint32_t arrive, try_wait, wake, bar, cluster_bar, cluster_relaxed, fence, fence_gpu, setmaxnreg, dsmem;
+    uint32_t arrive, try_wait, wake, bar, cluster_bar, cluster_relaxed, fence, fence_gpu,
+        setmaxnreg, dsmem;
     uint32_t branch, warpsync, atomg, ldg, ldg_miss, ldgsts, ldgsts_issue;
     uint32_t tmem_ld, tmem_st, tmem_alloc, tmem_dealloc, cp_floor;
     double tmem_ld_col, tmem_st_col, cp_bytes;
     double rate[5]; /* FLOP a cycle by MMA rate class */
-    uint32_t rows, rows_cg2, floor_ts, floor_ss64, floor_ss128, floor_cg2, cg2_smem_m128, cg2_smem_m256;
+    uint32_t rows, rows_cg2, floor_ts, floor_ss64, floor_ss128, floor_cg2, cg2_smem_m128,
+        cg2_smem_m256;
     uint32_t mma_issue, lat_issue, lat_pipe, lat_cg2_m128, lat_cg2_m256, lat_commit, tensor_queue;
     uint32_t tma_issue, tma_interval, tma_l2, tma_miss, tma_store, tma_queue, group_wake;
     double tma_row, tma_bytes, tma_store_bytes, tma_reduce_bytes;
@@ -294,17 +325,21 @@ typedef struct Params { /* the model in the time core's units: cycles and bytes 
 
 #define L2_WAYS 4u
 typedef struct Chip { /* what all SMs share */
-    double l2_free, dram_free, l2_rate, dram_rate; /* fluid servers: cycle, bytes a cycle for the simulated SMs */
+    double l2_free, dram_free, l2_rate,
+        dram_rate;      /* fluid servers: cycle, bytes a cycle for the simulated SMs */
     double dram_budget; /* bytes HBM still has to deliver to the simulated SMs; see memory.c */
-    uint64_t *tag;   /* L2: granule + 1, L2_WAYS a set */
-    uint8_t *victim; /* next way to replace */
+    uint64_t *tag;      /* L2: granule + 1, L2_WAYS a set */
+    uint8_t *victim;    /* next way to replace */
     uint32_t sets;
-    uint32_t *list;  /* first request of each cycle of the quantum, and last: indices in req */
+    uint32_t *list; /* first request of each cycle of the quantum, and last: indices in req */
     uint32_t *list_end;
-    Request *req;    /* the SMs' out-boxes, one after the other */
+    Request *req; /* the SMs' out-boxes, one after the other */
 } Chip;
 
-typedef struct FreeSlot { Cycle at; uint32_t group, place; } FreeSlot;
+typedef struct FreeSlot {
+    Cycle at;
+    uint32_t group, place;
+} FreeSlot;
 
 struct Sim {
     Front *front;
@@ -313,7 +348,7 @@ struct Sim {
     bool tick;
     Params p;
     TOp *ops;
-    uint32_t n_score; /* register and predicate slots of a warp */
+    uint32_t n_score;                             /* register and predicate slots of a warp */
     uint32_t n_warps, cluster, ctas_per_sm, regs; /* regs: per thread at launch */
     Sm *sm;
     uint32_t n_sm, sm_total;
@@ -323,13 +358,13 @@ struct Sim {
     Cycle quantum, end; /* end: last CTA's end */
     uint64_t *ctas;     /* to simulate, in order of dispatch */
     uint32_t n_ctas, next_cta;
-    FreeSlot *freed;    /* slots freed in this quantum */
+    FreeSlot *freed; /* slots freed in this quantum */
     uint32_t n_freed;
     Err *err;
     bool failed;
     SimResult *res;
-    WaitStat *wait;     /* open hash */
-    int64_t *run_diff;  /* plain ops: +1 where a run starts, -1 after its end */
+    WaitStat *wait;    /* open hash */
+    int64_t *run_diff; /* plain ops: +1 where a run starts, -1 after its end */
     uint64_t *dyn_count, *skip_count;
 };
 
@@ -340,11 +375,12 @@ void params_read(Params *p, const Model *m);
 void params_ops(Sim *s, TOp *ops);
 
 /* sm.c: the wiring */
-void sm_run(Group *g, Cycle until);          /* runs a group up to, not including, `until` */
+void sm_run(Group *g, Cycle until);            /* runs a group up to, not including, `until` */
 void sm_wake(Sm *sm, uint32_t slot, Cycle at); /* a parked warp may issue from `at` on */
-void sm_refresh(Sm *sm, uint32_t slot, Cycle now); /* operands or control of a running warp changed */
+void sm_refresh(Sm *sm, uint32_t slot,
+                Cycle now); /* operands or control of a running warp changed */
 void sm_prepare(Sm *sm, uint32_t slot, Cycle now); /* fetches the warp's next op */
-void sm_open(Sm *sm, uint32_t pipe, Cycle now); /* a full unit takes operations again */
+void sm_open(Sm *sm, uint32_t pipe, Cycle now);    /* a full unit takes operations again */
 void sm_cta_start(Sm *sm, uint32_t place, uint32_t id, Cycle now);
 void sm_cta_check_end(Sm *sm, uint32_t place, Cycle now);
 void sm_warp_exit(Sm *sm, uint32_t slot, Cycle now);

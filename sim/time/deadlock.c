@@ -1,4 +1,5 @@
-/* Nothing can move: who waits for what. And faults that the time core sees (mbarrier counts, barriers). */
+/* Nothing can move: who waits for what. And faults that the time core sees (mbarrier counts,
+ * barriers). */
 #include "sim/time/core.h"
 
 static Loc op_place(const Sim *s, uint32_t op)
@@ -20,11 +21,16 @@ static void describe(Sim *s, Sm *sm, uint32_t slot, DeadWait *d)
 {
     const TWarp *w = &sm->warp[slot];
     const TCta *c = &sm->cta[w->cta];
-    *d = (DeadWait){.cta = c->id, .warp = w->id, .sync = w->park.sync, .parity = w->park.arg0, .kind = w->park.kind,
+    *d = (DeadWait){.cta = c->id,
+                    .warp = w->id,
+                    .sync = w->park.sync,
+                    .parity = w->park.arg0,
+                    .kind = w->park.kind,
                     .insn = s->code->ops[w->park.info].insn};
     if (w->park.kind == OK_MBAR_WAIT) {
         Err ignored = {0};
-        const uint64_t *word = s->front->ops->mbar(s->front, c->slot, w->park.sync & 0xffffff, &ignored);
+        const uint64_t *word =
+            s->front->ops->mbar(s->front, c->slot, w->park.sync & 0xffffff, &ignored);
         if (word) {
             MbarState m = mbar_state(*word);
             d->sync = w->park.sync & 0xffffff;
@@ -108,7 +114,9 @@ void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now)
         }
     }
     for (uint32_t i = 0, k; i < n; i = k) {
-        for (k = i + 1; k < n && same_wait(&waits[i], &waits[k]) && waits[k].warp == waits[k - 1].warp + 1; k++)
+        for (k = i + 1;
+             k < n && same_wait(&waits[i], &waits[k]) && waits[k].warp == waits[k - 1].warp + 1;
+             k++)
             ;
         add_text(s, &waits[i], k - i);
     }

@@ -1,24 +1,36 @@
 /* The chip: which CTAs are simulated on how many SMs, dispatch, quanta, the end.
  *
- * With fewer simulated SMs than the grid uses, they stand for the machine: the CTAs of wave w are the ids
- * w R .. w R + R - 1 (R = CTAs resident at once on the whole chip); of each wave the simulated places take ids at equal
- * distance. L2 and HBM give them their share. The time is that of the slowest simulated SM.
+ * With fewer simulated SMs than the grid uses, they stand for the machine: the CTAs of wave w are
+ * the ids w R .. w R + R - 1 (R = CTAs resident at once on the whole chip); of each wave the
+ * simulated places take ids at equal distance. L2 and HBM give them their share. The time is that
+ * of the slowest simulated SM.
  *
- * Clusters are dispatched whole, to SMs of one group. Times: launch.cycles, then one CTA every dispatch.interval,
- * cta.start to the first instruction; a freed slot gets the next cluster in order of (cycle, group). models/README.md. */
+ * Clusters are dispatched whole, to SMs of one group. Times: launch.cycles, then one CTA every
+ * dispatch.interval, cta.start to the first instruction; a freed slot gets the next cluster in
+ * order of (cycle, group). models/README.md. */
 #include <assert.h>
 #include <math.h>
 
 #include "sim/time/core.h"
 
-#define AUTO_ALL_CTAS 64u /* up to here every CTA is simulated: a second or two at most, and exact */
-#define AUTO_SMS 2u       /* beyond: one more than a single SM, so that their difference shows */
+#define AUTO_ALL_CTAS                                                                              \
+    64u             /* up to here every CTA is simulated: a second or two at most, and exact */
+#define AUTO_SMS 2u /* beyond: one more than a single SM, so that their difference shows */
 #define GRANULE_BYTES 256.0
 
-static uint32_t round_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * to; }
-static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static uint32_t round_up(uint32_t n, uint32_t to)
+{
+    return (n + to - 1) / to * to;
+}
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
 
-static uint32_t volume(const uint32_t d[3]) { return d[0] * d[1] * d[2]; }
+static uint32_t volume(const uint32_t d[3])
+{
+    return d[0] * d[1] * d[2];
+}
 
 /* Linear id of the CTA of this rank in cluster k; clusters are numbered x fastest, ranks too. */
 static uint32_t cta_id(const Front *f, uint64_t k, uint32_t rank)
@@ -39,7 +51,8 @@ static uint32_t residency(const SimDesc *d, uint32_t n_warps)
 {
     const double *v = d->model->v;
     uint32_t ctas = min_u32((uint32_t)v[MP_SM_CTAS], (uint32_t)v[MP_SM_WARPS] / n_warps);
-    uint32_t regs = round_up(d->regs_per_thread * WARP_LANES, (uint32_t)v[MP_SM_REGISTER_GRANULE]) * n_warps;
+    uint32_t regs =
+        round_up(d->regs_per_thread * WARP_LANES, (uint32_t)v[MP_SM_REGISTER_GRANULE]) * n_warps;
     if (regs)
         ctas = min_u32(ctas, (uint32_t)v[MP_SM_REGISTERS] / regs);
     if (d->shared_per_cta)
@@ -47,11 +60,12 @@ static uint32_t residency(const SimDesc *d, uint32_t n_warps)
     return ctas;
 }
 
-/* Position i of wave w stands for the (w R + i R / P)th cluster; R and P count clusters. Returns how many there are;
- * ids may be NULL. */
+/* Position i of wave w stands for the (w R + i R / P)th cluster; R and P count clusters. Returns
+ * how many there are; ids may be NULL. */
 static uint32_t choose(const SimPlan *p, uint64_t *ids)
 {
-    uint64_t all = p->ctas_total / p->cluster, places = (uint64_t)p->sms_simulated / p->cluster * p->ctas_per_sm;
+    uint64_t all = p->ctas_total / p->cluster,
+             places = (uint64_t)p->sms_simulated / p->cluster * p->ctas_per_sm;
     uint64_t wave = p->sms_simulated >= p->sms_active ? places : p->resident / p->cluster;
     uint32_t n = 0;
     for (uint64_t w = 0; w * wave < all; w++) {
@@ -64,26 +78,37 @@ static uint32_t choose(const SimPlan *p, uint64_t *ids)
     return n;
 }
 
-bool sim_plan(const SimDesc *d, const uint32_t grid[3], const uint32_t block[3], const uint32_t cluster[3], SimPlan *plan,
-              Err *err)
+bool sim_plan(const SimDesc *d, const uint32_t grid[3], const uint32_t block[3],
+              const uint32_t cluster[3], SimPlan *plan, Err *err)
 {
-    uint32_t n_ctas = volume(grid), n_warps = round_up(volume(block), WARP_LANES) / WARP_LANES, size = volume(cluster);
-    uint32_t chip = (uint32_t)d->model->v[MP_GPU_SMS], ctas = n_warps <= MAX_WARPS ? residency(d, n_warps) : 0;
+    uint32_t n_ctas = volume(grid), n_warps = round_up(volume(block), WARP_LANES) / WARP_LANES,
+             size = volume(cluster);
+    uint32_t chip = (uint32_t)d->model->v[MP_GPU_SMS],
+             ctas = n_warps <= MAX_WARPS ? residency(d, n_warps) : 0;
     Loc nowhere = {0};
     if (ctas == 0)
         return err_set(err, ERR_SEMANTIC, nowhere,
-                       "a CTA of %u warps, %u registers a thread and %u bytes of shared memory does not fit on an SM"
+                       "a CTA of %u warps, %u registers a thread and %u bytes of shared memory "
+                       "does not fit on an SM"
                        " of %s",
                        n_warps, d->regs_per_thread, d->shared_per_cta, d->model->name);
-    if (size > d->model->v[MP_CLUSTER_MAX] || size > MAX_CLUSTER || size > chip || n_ctas % size != 0)
-        return err_set(err, ERR_SEMANTIC, nowhere, "cluster of %u CTAs: at most %.0f, and a divisor of the grid's %u",
-                       size, d->model->v[MP_CLUSTER_MAX], n_ctas);
+    if (size > d->model->v[MP_CLUSTER_MAX] || size > MAX_CLUSTER || size > chip ||
+        n_ctas % size != 0)
+        return err_set(err, ERR_SEMANTIC, nowhere,
+                       "cluster of %u CTAs: at most %.0f, and a divisor of the grid's %u", size,
+                       d->model->v[MP_CLUSTER_MAX], n_ctas);
     uint32_t total = chip / size * size, active = min_u32(total, n_ctas), sms = d->sms;
     if (sms == SMS_AUTO)
         sms = n_ctas <= AUTO_ALL_CTAS ? active : AUTO_SMS;
     sms = min_u32(round_up(min_u32(sms, active), size), active);
-    *plan = (SimPlan){.sms_total = chip, .sms_simulated = sms, .ctas_per_sm = ctas, .n_slots = sms * ctas,
-                      .ctas_total = n_ctas, .sms_active = active, .resident = total * ctas, .n_warps = n_warps,
+    *plan = (SimPlan){.sms_total = chip,
+                      .sms_simulated = sms,
+                      .ctas_per_sm = ctas,
+                      .n_slots = sms * ctas,
+                      .ctas_total = n_ctas,
+                      .sms_active = active,
+                      .resident = total * ctas,
+                      .n_warps = n_warps,
                       .cluster = size};
     plan->ctas_simulated = choose(plan, NULL) * size;
     return true;
@@ -122,15 +147,19 @@ static void build_sm(Arena *a, Sim *s, Sm *sm, uint32_t index)
     }
     build_smem(a, &sm->smem, s->model);
     for (uint32_t g = (uint32_t)s->model->v[MP_TMEM_COLUMNS] / 32; g < 16; g++)
-        sm->tmem.used = (uint16_t)(sm->tmem.used | 1u << g); /* columns this machine does not have */
-    sm->n_flights = p->tma_queue + LOADS_IN_FLIGHT + 4 * OP_BURST; /* a burst may run past a full queue */
+        sm->tmem.used =
+            (uint16_t)(sm->tmem.used | 1u << g); /* columns this machine does not have */
+    sm->n_flights =
+        p->tma_queue + LOADS_IN_FLIGHT + 4 * OP_BURST; /* a burst may run past a full queue */
     sm->flight = arena_new(a, Flight, sm->n_flights);
     for (uint32_t i = 0; i < sm->n_flights; i++)
         sm->flight[i].next = i + 1 < sm->n_flights ? i + 1 : UINT32_MAX;
     uint32_t most = LOADS_IN_FLIGHT + p->tma_queue + 8 * OP_BURST;
     sm->cap_out = most;
-    /* Arrivals in flight: a port takes one a cycle, for the latency; every flight and MMA has at most two events. */
-    sm->events.cap = 2 * most + 4 * TENSOR_RING + 2 * (p->arrive + p->dsmem) + MAX_WARPS * OP_BURST + 64;
+    /* Arrivals in flight: a port takes one a cycle, for the latency; every flight and MMA has at
+     * most two events. */
+    sm->events.cap =
+        2 * most + 4 * TENSOR_RING + 2 * (p->arrive + p->dsmem) + MAX_WARPS * OP_BURST + 64;
     sm->events.ev = arena_new(a, Event, sm->events.cap);
 }
 
@@ -153,7 +182,10 @@ static void build_groups(Arena *a, Sim *s)
         s->group[i].cluster = arena_new(a, Cluster, s->ctas_per_sm);
 }
 
-static Cycle least(Cycle a, Cycle b) { return a < b ? a : b; }
+static Cycle least(Cycle a, Cycle b)
+{
+    return a < b ? a : b;
+}
 
 static void build_chip(Arena *a, Sim *s, uint32_t active)
 {
@@ -169,7 +201,8 @@ static void build_chip(Arena *a, Sim *s, uint32_t active)
         ;
     c->tag = arena_new(a, uint64_t, (size_t)c->sets * L2_WAYS);
     c->victim = arena_new(a, uint8_t, c->sets);
-    /* No request is answered, and no slot filled again, sooner than this: groups need not look at each other within. */
+    /* No request is answered, and no slot filled again, sooner than this: groups need not look at
+     * each other within. */
     s->quantum = least(least(p->ldg, p->ldg_miss), least(p->atomg, p->ldgsts));
     s->quantum = least(s->quantum, least(least(p->tma_l2, p->tma_miss), p->tma_store));
     s->quantum = least(s->quantum, p->cta_start + p->cta_end);
@@ -221,11 +254,13 @@ static void dispatch(Sim *s, uint32_t group, uint32_t place, Cycle at)
     c->relaxed = true;
     g->active++;
     for (uint32_t r = 0; r < g->n; r++)
-        sm_post(g->sm[r], (Event){.at = at, .kind = EV_CTA_START, .who = place,
-                                   .a = cta_id(s->front, id, r)});
+        sm_post(
+            g->sm[r],
+            (Event){.at = at, .kind = EV_CTA_START, .who = place, .a = cta_id(s->front, id, r)});
 }
 
-/* First wave: breadth first over the groups, one dispatch interval for every CTA of the whole chip before it. */
+/* First wave: breadth first over the groups, one dispatch interval for every CTA of the whole chip
+ * before it. */
 static void first_wave(Sim *s)
 {
     for (uint32_t place = 0; place < s->ctas_per_sm; place++) {
@@ -242,7 +277,8 @@ static void refill(Sim *s, Cycle not_before)
     for (uint32_t i = 1; i < s->n_freed; i++) {
         FreeSlot f = s->freed[i];
         uint32_t k = i;
-        for (; k > 0 && (s->freed[k - 1].at > f.at || (s->freed[k - 1].at == f.at && s->freed[k - 1].group > f.group));
+        for (; k > 0 && (s->freed[k - 1].at > f.at ||
+                         (s->freed[k - 1].at == f.at && s->freed[k - 1].group > f.group));
              k--)
             s->freed[k] = s->freed[k - 1];
         s->freed[k] = f;
@@ -315,8 +351,9 @@ bool sim_run(Arena *a, const SimDesc *d, SimResult **out, Deadlock *dead, Err *e
         return false;
     assert(plan.n_warps == f->n_warps && plan.ctas_total == f->n_ctas);
     if (plan.n_slots > f->n_slots)
-        return err_set(err, ERR_SEMANTIC, (Loc){0}, "the front end holds %u CTAs, the run needs %u (see sim_plan)",
-                       f->n_slots, plan.n_slots);
+        return err_set(err, ERR_SEMANTIC, (Loc){0},
+                       "the front end holds %u CTAs, the run needs %u (see sim_plan)", f->n_slots,
+                       plan.n_slots);
     Sim *s = arena_new(a, Sim, 1);
     s->front = f;
     s->code = f->code;

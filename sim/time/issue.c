@@ -1,4 +1,5 @@
-/* What an Op does to the machine in the cycle in which it issues. The pipe has already been taken (sm.c). */
+/* What an Op does to the machine in the cycle in which it issues. The pipe has already been taken
+ * (sm.c). */
 #include "sim/time/core.h"
 
 static void set_results(Sm *sm, uint32_t slot, const Op *op, Cycle at, Stall why)
@@ -24,19 +25,21 @@ static Cycle part(double c)
     return (double)n < c ? n + 1 : n;
 }
 
-/* LDS, STS, ATOMS: passes through the shared-memory budget. The LSU refuses further operations while `lsu.queue` of
- * them wait for their passes. */
+/* LDS, STS, ATOMS: passes through the shared-memory budget. The LSU refuses further operations
+ * while `lsu.queue` of them wait for their passes. */
 static void smem_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 {
     Sim *s = sm->sim;
     Smem *m = &sm->smem;
     const TOp *o = &s->ops[op->info];
     uint32_t passes = op->waves ? op->waves : 1, least = (op->bytes + m->bytes - 1) / m->bytes;
-    if (op->flags & OPF_REMOTE) { /* another CTA's shared memory: latency only; its data path is not charged */
+    if (op->flags &
+        OPF_REMOTE) { /* another CTA's shared memory: latency only; its data path is not charged */
         set_results(sm, slot, op, now + s->p.dsmem + passes - 1, ST_SHORT);
         return;
     }
-    Cycle done = smem_lsu(m, now, passes), last = m->lsu_done[(m->lsu_at + s->p.lsu_queue - 1) % s->p.lsu_queue];
+    Cycle done = smem_lsu(m, now, passes),
+          last = m->lsu_done[(m->lsu_at + s->p.lsu_queue - 1) % s->p.lsu_queue];
     if (done < last)
         done = last;
     m->lsu_done[m->lsu_at] = done;
@@ -63,9 +66,16 @@ static void gmem_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
         set_results(sm, slot, op, CYCLE_NEVER, ST_LONG);
         sm->cta[sm->warp[slot].cta].out++;
     }
-    memory_request(sm, (Request){.at = now, .addr = op->addr >> 3, .bytes = op->bytes, .who = slot, .op = op->info,
-                                 .kind = !waits ? RQ_STORE : o->tclass == TC_ATOMG ? RQ_ATOM : RQ_LOAD,
-                                 .last = !more, .contiguous = true});
+    memory_request(sm, (Request){.at = now,
+                                 .addr = op->addr >> 3,
+                                 .bytes = op->bytes,
+                                 .who = slot,
+                                 .op = op->info,
+                                 .kind = !waits                  ? RQ_STORE
+                                         : o->tclass == TC_ATOMG ? RQ_ATOM
+                                                                 : RQ_LOAD,
+                                 .last = !more,
+                                 .contiguous = true});
     if (++sm->loads_out >= LOADS_IN_FLIGHT)
         sm->pipe_free[pipe_index(P_LSU, 0)] = CYCLE_NEVER;
 }

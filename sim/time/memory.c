@@ -1,16 +1,19 @@
 /* L2 and HBM, shared by all SMs: latency plus bandwidth.
  *
- * SMs put requests in their out-box; between two quanta they are served in order of (cycle, SM). A request occupies its
- * SM's port, the L2 and, if its 256-byte granule is not in L2, HBM: fluid servers that each deliver bytes at a rate; the
- * slowest decides, plus the latency. The simulated SMs get their share of the chip's rates, as if the others did the
- * same. Hit or miss: a 4-way table of granules with the capacity of the L2; a TMA box is one granule, the one it starts
- * in. Stores allocate, and charge HBM when they touch a granule first (it must be written back once).
+ * SMs put requests in their out-box; between two quanta they are served in order of (cycle, SM). A
+ * request occupies its SM's port, the L2 and, if its 256-byte granule is not in L2, HBM: fluid
+ * servers that each deliver bytes at a rate; the slowest decides, plus the latency. The simulated
+ * SMs get their share of the chip's rates, as if the others did the same. Hit or miss: a 4-way
+ * table of granules with the capacity of the L2; a TMA box is one granule, the one it starts in.
+ * Stores allocate, and charge HBM when they touch a granule first (it must be written back once).
  *
- * With few SMs simulated, most of what they touch first has been or is being brought in by an SM that is not: the miss
- * costs its latency, but the simulated SMs pay HBM bandwidth only for their share of the memory that the kernel can
- * reach (Front.footprint), since the whole grid loads each byte of it about once.
+ * With few SMs simulated, most of what they touch first has been or is being brought in by an SM
+ * that is not: the miss costs its latency, but the simulated SMs pay HBM bandwidth only for their
+ * share of the memory that the kernel can reach (Front.footprint), since the whole grid loads each
+ * byte of it about once.
  *
- * Not modelled: L1 (every global load goes to L2), the near and far partition, sectors, write-back order. models/README.md. */
+ * Not modelled: L1 (every global load goes to L2), the near and far partition, sectors, write-back
+ * order. models/README.md. */
 #include <assert.h>
 
 #include "sim/time/core.h"
@@ -25,7 +28,8 @@ void memory_request(Sm *sm, Request r)
 /* True if the granule was there; brings it in. */
 static bool l2_touch(Chip *c, uint64_t granule)
 {
-    uint64_t h = granule * 0x9e3779b97f4a7c15u; /* Fibonacci hashing: spreads strides over the sets */
+    uint64_t h =
+        granule * 0x9e3779b97f4a7c15u; /* Fibonacci hashing: spreads strides over the sets */
     uint32_t set = (uint32_t)(h >> 32) & (c->sets - 1);
     uint64_t *way = &c->tag[(size_t)set * L2_WAYS];
     for (uint32_t i = 0; i < L2_WAYS; i++) {
@@ -56,7 +60,10 @@ static double serve(double *free_at, double at, double bytes, double rate)
     return *free_at;
 }
 
-static double max_d(double a, double b) { return a > b ? a : b; }
+static double max_d(double a, double b)
+{
+    return a > b ? a : b;
+}
 
 static Cycle cycle_up(double c)
 {
@@ -90,11 +97,18 @@ static void serve_one(Sim *s, const Request *r, Cycle now)
     const Flight *f = r->kind == RQ_FLIGHT ? &sm->flight[r->who] : NULL;
     bool store = r->kind == RQ_STORE || (f && (f->kind == FL_STORE || f->kind == FL_REDUCE));
     bool tma = f && f->kind != FL_LDGSTS;
-    double at = (double)r->at, bytes = r->bytes, rate = store ? p->store_bytes : tma ? p->tma_bytes : p->lsu_bytes;
+    double at = (double)r->at, bytes = r->bytes,
+           rate = store ? p->store_bytes
+                  : tma ? p->tma_bytes
+                        : p->lsu_bytes;
     if (f && store)
         rate = f->kind == FL_REDUCE ? p->tma_reduce_bytes : p->tma_store_bytes;
     double *port = store ? &sm->store_port : tma ? &sm->tma_port : &sm->load_port;
-    double hit = store ? p->tma_store : tma ? p->tma_l2 : f ? p->ldgsts : r->kind == RQ_ATOM ? p->atomg : p->ldg;
+    double hit = store                ? p->tma_store
+                 : tma                ? p->tma_l2
+                 : f                  ? p->ldgsts
+                 : r->kind == RQ_ATOM ? p->atomg
+                                      : p->ldg;
     double miss = store ? hit : tma ? p->tma_miss : hit + (p->ldg_miss - p->ldg);
     uint32_t missed = miss_bytes(&s->chip, r);
     double ready = serve(port, at, bytes, rate);
@@ -117,7 +131,8 @@ static void serve_one(Sim *s, const Request *r, Cycle now)
         deliver(sm, r, last, now);
 }
 
-/* Serves what the SMs asked for in the quantum that began at `from`, in order of (cycle, SM, order of asking). */
+/* Serves what the SMs asked for in the quantum that began at `from`, in order of (cycle, SM, order
+ * of asking). */
 void memory_serve(Sim *s, Cycle from)
 {
     Chip *c = &s->chip;

@@ -1,7 +1,11 @@
-/* The model in the time core's units, and the static facts of every op with the model's numbers in them. */
+/* The model in the time core's units, and the static facts of every op with the model's numbers in
+ * them. */
 #include "sim/time/core.h"
 
-static uint32_t whole(const Model *m, ModelKey k) { return (uint32_t)(m->v[k] + 0.5); }
+static uint32_t whole(const Model *m, ModelKey k)
+{
+    return (uint32_t)(m->v[k] + 0.5);
+}
 
 static uint32_t interval_q8(double lanes, uint32_t pipe)
 {
@@ -30,7 +34,8 @@ static void params_sync(Params *p, const Model *m)
 
 static void params_tensor(Params *p, const Model *m)
 {
-    static const ModelKey rate[5] = {MP_TENSOR_F16, MP_TENSOR_F8, MP_TENSOR_F4, MP_TENSOR_TF32, MP_TENSOR_I8};
+    static const ModelKey rate[5] = {MP_TENSOR_F16, MP_TENSOR_F8, MP_TENSOR_F4, MP_TENSOR_TF32,
+                                     MP_TENSOR_I8};
     for (uint32_t i = 0; i < 5; i++)
         p->rate[i] = m->v[rate[i]];
     p->rows = whole(m, MP_TENSOR_ROWS);
@@ -81,7 +86,8 @@ static void params_memory(Params *p, const Model *m)
     p->tma_queue = whole(m, MP_TMA_QUEUE);
     /* The model has issue to the waiter's next issue; the wake is counted where the waiter is. */
     p->tma_l2 = whole(m, MP_TMA_L2_LATENCY) > p->wake ? whole(m, MP_TMA_L2_LATENCY) - p->wake : 1;
-    p->tma_miss = whole(m, MP_TMA_DRAM_LATENCY) > p->wake ? whole(m, MP_TMA_DRAM_LATENCY) - p->wake : 1;
+    p->tma_miss =
+        whole(m, MP_TMA_DRAM_LATENCY) > p->wake ? whole(m, MP_TMA_DRAM_LATENCY) - p->wake : 1;
 }
 
 void params_read(Params *p, const Model *m)
@@ -95,7 +101,8 @@ void params_read(Params *p, const Model *m)
     p->dispatch = m->v[MP_DISPATCH_INTERVAL];
 }
 
-/* Pipe of a class, stall reason of its consumers, keys; classes that compute their time elsewhere have no keys. */
+/* Pipe of a class, stall reason of its consumers, keys; classes that compute their time elsewhere
+ * have no keys. */
 typedef struct ClassRow {
     uint8_t pipe, why;
     int16_t latency, lanes; /* ModelKey, -1: none */
@@ -168,11 +175,19 @@ void params_ops(Sim *s, TOp *ops)
         const OpInfo *o = &s->code->ops[i];
         const ClassRow *c = &class_row[o->tclass];
         uint32_t pipe = class_pipe(m, o->tclass);
-        ops[i] = (TOp){.deps = o->deps, .n_src = o->n_src, .n_dst = o->n_dst, .kind = o->kind, .slots = o->slots,
-                       .pipe = (uint8_t)pipe, .unit = (uint8_t)tclass_unit[o->tclass], .tclass = o->tclass,
-                       .why = c->why, .latency = c->latency < 0 ? 1 : whole(m, (ModelKey)c->latency)};
+        ops[i] = (TOp){.deps = o->deps,
+                       .n_src = o->n_src,
+                       .n_dst = o->n_dst,
+                       .kind = o->kind,
+                       .slots = o->slots,
+                       .pipe = (uint8_t)pipe,
+                       .unit = (uint8_t)tclass_unit[o->tclass],
+                       .tclass = o->tclass,
+                       .why = c->why,
+                       .latency = c->latency < 0 ? 1 : whole(m, (ModelKey)c->latency)};
         if (c->lanes >= 0)
-            ops[i].interval = interval_q8(m->v[c->lanes], pipe) * (o->tclass == TC_DIV ? o->slots : 1);
+            ops[i].interval =
+                interval_q8(m->v[c->lanes], pipe) * (o->tclass == TC_DIV ? o->slots : 1);
         else if (pipe == P_TENSOR || pipe == P_TMA)
             ops[i].interval = 1 << Q8;
         if (ops[i].slots == 0)

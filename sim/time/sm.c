@@ -1,13 +1,15 @@
 /* The SM: four sub-partitions that issue, and the wiring between the units.
  *
- * A sub-partition issues one operation a cycle. Choice: the warp that issued last if it can (greedy), else the youngest
- * (latest CTA, then highest warp): compiler-guided greedy-then-youngest, as measured on recent NVIDIA GPUs (arXiv
- * 2503.20481). The order in which sub-partitions reach shared units rotates with the cycle.
+ * A sub-partition issues one operation a cycle. Choice: the warp that issued last if it can
+ * (greedy), else the youngest (latest CTA, then highest warp): compiler-guided
+ * greedy-then-youngest, as measured on recent NVIDIA GPUs (arXiv 2503.20481). The order in which
+ * sub-partitions reach shared units rotates with the cycle.
  *
- * Scoreboard: a ready cycle per register and predicate slot; an operation waits for its sources (RAW) and for its
- * destinations (WAW). WAR is not tracked: operands are read at issue, results come later. Idle cycles of a warp are
- * attributed when it issues: first to what held its control (barrier, branch), then to its latest operand's producer,
- * then to the busy unit, the rest to the choice of another warp.
+ * Scoreboard: a ready cycle per register and predicate slot; an operation waits for its sources
+ * (RAW) and for its destinations (WAW). WAR is not tracked: operands are read at issue, results
+ * come later. Idle cycles of a warp are attributed when it issues: first to what held its control
+ * (barrier, branch), then to its latest operand's producer, then to the busy unit, the rest to the
+ * choice of another warp.
  *
  * Not modelled: register-bank conflicts, the instruction cache. models/README.md. */
 #include <assert.h>
@@ -16,8 +18,14 @@
 
 #include "sim/time/core.h"
 
-static uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
-static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 static void attend(Sm *sm, uint32_t sub, Cycle at)
 {
@@ -112,7 +120,8 @@ static Stall throttle_reason(uint32_t pipe)
     return pipe < P_TMEM_LD * SUBPARTS ? ST_MATH_THROTTLE : ST_MIO_THROTTLE;
 }
 
-/* Attributes the cycles [after, now) of a warp that issues at now; unit_free: when its pipe could take it. */
+/* Attributes the cycles [after, now) of a warp that issues at now; unit_free: when its pipe could
+ * take it. */
 static void account(TWarp *w, Cycle unit_free, uint32_t pipe, Cycle now)
 {
     Cycle t = w->after;
@@ -172,7 +181,8 @@ static void issue_dyn(Sm *sm, uint32_t slot, Cycle now)
     Sim *s = sm->sim;
     TWarp *w = &sm->warp[slot];
     if (w->pend_at == w->pend_n) {
-        w->pend_n = (uint8_t)s->front->ops->exec(s->front, sm->cta[w->cta].slot, w->id, now, w->pend, s->err);
+        w->pend_n = (uint8_t)s->front->ops->exec(s->front, sm->cta[w->cta].slot, w->id, now,
+                                                 w->pend, s->err);
         w->pend_at = 0;
         w->fetch = true;
         assert(w->pend_n >= 1 && w->pend_n <= OP_BURST);
@@ -207,7 +217,8 @@ static void issue(Sm *sm, uint32_t sub, uint32_t place, Cycle now)
     sp->greedy = (uint8_t)place;
     if (w->left > 0) {
         issue_plain(sm, w, o, pipe, now);
-        if (w->left > 0) { /* the common case: nothing can have happened to this warp but its own result */
+        if (w->left >
+            0) { /* the common case: nothing can have happened to this warp but its own result */
             o = &s->ops[w->op];
             Cycle at = max_u64(max_u64(w->after, w->ctrl), operands_ready(s, w, o, &w->opnd));
             sp->ready[place] = at;

@@ -1,16 +1,17 @@
 /* The shared-memory data path: one budget of bytes a cycle for LDS/STS, TMA and MMA operand reads.
  *
- * Time is cut into buckets of 8 cycles. At the start of a bucket each stream (MMA operands, TMA writes, TMA reads) takes
- * what it needs to be done by its due time, evenly; if the bucket has less, the streams share it fairly. Load/store
- * passes take what is left when they come and spill into later buckets, of which they may book half while a stream is
- * active. So nobody waits behind a whole transfer, everybody gets a share, and the sum never exceeds the budget.
+ * Time is cut into buckets of 8 cycles. At the start of a bucket each stream (MMA operands, TMA
+ * writes, TMA reads) takes what it needs to be done by its due time, evenly; if the bucket has
+ * less, the streams share it fairly. Load/store passes take what is left when they come and spill
+ * into later buckets, of which they may book half while a stream is active. So nobody waits behind
+ * a whole transfer, everybody gets a share, and the sum never exceeds the budget.
  *
  *      bucket b            bucket b+1
  *      [MMA  |TMA |LSU--]  [LSU booked ahead |  (streams decide at its start)  ]
  *
- * Unknown: the arbitration of the real data path; fair sharing is assumed. That the three share 128 bytes a cycle is
- * measured: models/README.md (SemiAnalysis umma_throughput), FlashAttention-4 paper 2.2. Not modelled: banks of MMA and TMA
- * accesses (conflict-free by their swizzle). */
+ * Unknown: the arbitration of the real data path; fair sharing is assumed. That the three share 128
+ * bytes a cycle is measured: models/README.md (SemiAnalysis umma_throughput), FlashAttention-4
+ * paper 2.2. Not modelled: banks of MMA and TMA accesses (conflict-free by their swizzle). */
 #include <assert.h>
 
 #include "sim/time/core.h"
@@ -31,7 +32,10 @@ static bool streams_active(const Smem *s)
     return s->q[SC_MMA].n || s->q[SC_WRITE].n || s->q[SC_READ].n;
 }
 
-static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
 
 Cycle smem_lsu(Smem *s, Cycle now, uint32_t passes)
 {
@@ -59,7 +63,8 @@ Cycle smem_lsu(Smem *s, Cycle now, uint32_t passes)
     return finish;
 }
 
-/* What a client wants of the `cycles` cycles from now: each job an even part, to be done when due. */
+/* What a client wants of the `cycles` cycles from now: each job an even part, to be done when due.
+ */
 static uint32_t stream_wish(const SmemQueue *q, Cycle now, uint32_t cycles)
 {
     uint64_t wish = 0, most = (uint64_t)q->rate * cycles;
@@ -93,8 +98,8 @@ static void share_out(const uint32_t wish[SC_COUNT], uint32_t room, uint32_t giv
     }
 }
 
-/* Moves `bytes` of client c; jobs that end are told the cycle: not before they are due, not before the data path has
- * got there. */
+/* Moves `bytes` of client c; jobs that end are told the cycle: not before they are due, not before
+ * the data path has got there. */
 static void move_bytes(Sm *sm, SmemClient c, uint32_t bytes, Cycle reached)
 {
     SmemQueue *q = &sm->smem.q[c];
@@ -123,7 +128,8 @@ static void move_bytes(Sm *sm, SmemClient c, uint32_t bytes, Cycle reached)
 static void fill_bucket(Sm *sm, Cycle now, uint32_t mask)
 {
     Smem *s = &sm->smem;
-    uint32_t i = bucket_index(s, now / BUCKET), gone = (uint32_t)(now % BUCKET), left = BUCKET - gone;
+    uint32_t i = bucket_index(s, now / BUCKET), gone = (uint32_t)(now % BUCKET),
+             left = BUCKET - gone;
     uint32_t used = s->lsu[i] + s->stream[i], wish[SC_COUNT], give[SC_COUNT], sum = 0;
     if (used < gone * s->bytes)
         used = gone * s->bytes;

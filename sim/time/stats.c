@@ -47,7 +47,8 @@ static void collect_waits(Sim *s, Arena *a)
     }
 }
 
-/* Results of one operation that a lane of this class gives, for work in lanes: packed operations give two. */
+/* Results of one operation that a lane of this class gives, for work in lanes: packed operations
+ * give two. */
 static uint32_t lanes_of(uint32_t tclass)
 {
     return tclass == TC_FMA2 || tclass == TC_HFMA2 ? 2 * WARP_LANES : WARP_LANES;
@@ -75,12 +76,15 @@ typedef struct PipeUnit {
     int16_t lanes;   /* ModelKey of the unit's best rate, -1: one operation a cycle */
 } PipeUnit;
 static const PipeUnit pipe_unit[] = {
-    {U_FMA, P_FMA, SUBPARTS, MP_FMA_LANES},     {U_ALU, P_ALU, SUBPARTS, MP_ALU_LANES},
-    {U_MUFU, P_XU, SUBPARTS, MP_EX2_LANES},     {U_UNIFORM, P_UNIFORM, SUBPARTS, MP_UNIFORM_LANES},
-    {U_LSU, P_LSU, 1, MP_LSU_LANES},            {U_SYNC, P_MBAR, 1, MP_MBAR_LANES},
+    {U_FMA, P_FMA, SUBPARTS, MP_FMA_LANES}, {U_ALU, P_ALU, SUBPARTS, MP_ALU_LANES},
+    {U_MUFU, P_XU, SUBPARTS, MP_EX2_LANES}, {U_UNIFORM, P_UNIFORM, SUBPARTS, MP_UNIFORM_LANES},
+    {U_LSU, P_LSU, 1, MP_LSU_LANES},        {U_SYNC, P_MBAR, 1, MP_MBAR_LANES},
 };
 
-static double max_d(double a, double b) { return a > b ? a : b; }
+static double max_d(double a, double b)
+{
+    return a > b ? a : b;
+}
 
 static double pipe_busy(const Sm *sm, uint32_t pipe, uint32_t n)
 {
@@ -114,9 +118,10 @@ static void collect_sm(Sim *s, const Sm *sm)
     for (uint32_t i = 0; i < sizeof pipe_unit / sizeof *pipe_unit; i++)
         limit(r, pipe_unit[i].unit, pipe_busy(sm, pipe_unit[i].pipe, pipe_unit[i].n), n);
     limit(r, U_CVT, cvt_busy(s, sm), n);
-    limit(r, U_TMEM, max_d(pipe_busy(sm, P_TMEM_LD, SUBPARTS), pipe_busy(sm, P_TMEM_ST, SUBPARTS)), n);
-    double moved = (double)m->lsu_passes * bytes + (double)m->moved[SC_MMA] + (double)m->moved[SC_WRITE] +
-                   (double)m->moved[SC_READ];
+    limit(r, U_TMEM, max_d(pipe_busy(sm, P_TMEM_LD, SUBPARTS), pipe_busy(sm, P_TMEM_ST, SUBPARTS)),
+          n);
+    double moved = (double)m->lsu_passes * bytes + (double)m->moved[SC_MMA] +
+                   (double)m->moved[SC_WRITE] + (double)m->moved[SC_READ];
     limit(r, U_SMEM, moved / bytes, n);
     limit(r, U_TENSOR, sm->tensor.ideal, n);
     r->units[U_TENSOR].busy += ((double)sm->tensor.busy - sm->tensor.ideal) / n;

@@ -1,5 +1,5 @@
-/* Synchronisation: what parks a warp and what wakes it. The state machines are sim/func/mbar.h and sync.h; here is only
- * when. Latencies: models/README.md.
+/* Synchronisation: what parks a warp and what wakes it. The state machines are sim/func/mbar.h and
+ * sync.h; here is only when. Latencies: models/README.md.
  *
  *   mbarrier   arrive --mbar.arrive--> phase flips --mbar.wake--> waiting warp issues again
  *   bar.sync   last arrival --bar.latency--> all issue again; arrivals share one port of the SM
@@ -75,7 +75,8 @@ Sm *sync_target(Sm *sm, uint32_t sync, bool remote)
 
 static uint64_t *mbar_word(Sm *sm, uint32_t place, uint32_t addr)
 {
-    uint64_t *w = sm->sim->front->ops->mbar(sm->sim->front, sm->cta[place].slot, addr & 0xffffff, sm->sim->err);
+    uint64_t *w = sm->sim->front->ops->mbar(sm->sim->front, sm->cta[place].slot, addr & 0xffffff,
+                                            sm->sim->err);
     if (!w)
         sm->sim->failed = true;
     return w;
@@ -83,14 +84,15 @@ static uint64_t *mbar_word(Sm *sm, uint32_t place, uint32_t addr)
 
 /* ---- mbarrier ---- */
 
-static void wake_mbar(Sm *sm, uint32_t place, uint32_t addr, uint64_t word, uint32_t signallers, Cycle now)
+static void wake_mbar(Sm *sm, uint32_t place, uint32_t addr, uint64_t word, uint32_t signallers,
+                      Cycle now)
 {
     const Params *p = &sm->sim->p;
     for (uint64_t m = sm->parked; m; m &= m - 1) {
         uint32_t slot = (uint32_t)__builtin_ctzll(m);
         TWarp *w = &sm->warp[slot];
-        if (w->cta != place || w->park.kind != OK_MBAR_WAIT || ((w->park.sync ^ addr) & 0xffffff) != 0 ||
-            !mbar_phase_done(word, w->park.arg0))
+        if (w->cta != place || w->park.kind != OK_MBAR_WAIT ||
+            ((w->park.sync ^ addr) & 0xffffff) != 0 || !mbar_phase_done(word, w->park.arg0))
             continue;
         Cycle at = now + p->wake, least = w->parked_at + p->try_wait;
         sync_unpark(sm, slot, addr & 0xffffff, at > least ? at : least, signallers);
@@ -147,7 +149,8 @@ static void mbar_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
         if (word && op->kind == OK_MBAR_INVAL)
             mbar_inval(word);
         else if (word && mbar_init(word, op->arg0) != MBAR_OK)
-            fault_at(sm->sim, op->info, ERR_FAULT, mbar_result_text(MBAR_BAD_COUNT), op->sync & 0xffffff);
+            fault_at(sm->sim, op->info, ERR_FAULT, mbar_result_text(MBAR_BAD_COUNT),
+                     op->sync & 0xffffff);
         return;
     case OK_MBAR_ARRIVE:
         e.kind = EV_ARRIVE;
@@ -174,7 +177,8 @@ static void named_barrier(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     if (r == BAR_MISMATCH || r == BAR_OVERFLOW) {
         fault_at(sm->sim, op->info, ERR_FAULT,
                  r == BAR_MISMATCH ? "barrier: another thread count than the earlier arrivals"
-                                   : "barrier: more arrivals than threads expected", 0x80000000u | op->sync);
+                                   : "barrier: more arrivals than threads expected",
+                 0x80000000u | op->sync);
         return;
     }
     if (r == BAR_WAITING) {
@@ -265,7 +269,8 @@ static bool group_wait_done(const TWarp *w, const Op *op)
 void sync_groups_check(Sm *sm, uint32_t slot, Cycle now)
 {
     TWarp *w = &sm->warp[slot];
-    if (w->state == WS_PARKED && (w->park.kind == OK_BULK_WAIT || w->park.kind == OK_CPASYNC_WAIT) &&
+    if (w->state == WS_PARKED &&
+        (w->park.kind == OK_BULK_WAIT || w->park.kind == OK_CPASYNC_WAIT) &&
         group_wait_done(w, &w->park))
         sync_unpark(sm, slot, sync_key(&w->park), now + sm->sim->p.group_wake, 0);
 }
@@ -287,8 +292,13 @@ void sync_cp_check(Sm *sm, uint32_t slot, Cycle now)
             sm->cp_arrive[kept++] = a;
             continue;
         }
-        sm_post(sm, (Event){.at = now + sm->sim->p.arrive, .kind = EV_ARRIVE, .warp = a.warp, .op = OP_NONE,
-                            .who = a.cta, .a = a.sync, .b = a.count});
+        sm_post(sm, (Event){.at = now + sm->sim->p.arrive,
+                            .kind = EV_ARRIVE,
+                            .warp = a.warp,
+                            .op = OP_NONE,
+                            .who = a.cta,
+                            .a = a.sync,
+                            .b = a.count});
     }
     sm->n_cp_arrives = kept;
 }
@@ -298,10 +308,11 @@ static void cp_arrive(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     TWarp *w = &sm->warp[slot];
     uint64_t *word = op->arg1 ? NULL : mbar_word(sm, w->cta, op->sync);
     if (word && mbar_inc_pending(word, op->arg0) != MBAR_OK)
-        fault_at(sm->sim, op->info, ERR_FAULT, mbar_result_text(MBAR_BAD_COUNT), op->sync & 0xffffff);
+        fault_at(sm->sim, op->info, ERR_FAULT, mbar_result_text(MBAR_BAD_COUNT),
+                 op->sync & 0xffffff);
     assert(sm->n_cp_arrives < MAX_CP_ARRIVES);
-    sm->cp_arrive[sm->n_cp_arrives++] = (CpArrive){.sync = op->sync, .count = op->arg0, .after = w->cp.issued,
-                                                   .warp = w->id, .cta = w->cta};
+    sm->cp_arrive[sm->n_cp_arrives++] = (CpArrive){
+        .sync = op->sync, .count = op->arg0, .after = w->cp.issued, .warp = w->id, .cta = w->cta};
     sm->cta[w->cta].out++;
     sync_cp_check(sm, slot, now);
 }
@@ -326,8 +337,8 @@ static bool take_resource(Sm *sm, uint32_t slot, const Op *op, Cycle now, Cycle 
     return true;
 }
 
-/* Gives freed resources to parked warps, in the order in which they asked; one that cannot be served stops later ones
- * of the same kind, so that nobody starves. */
+/* Gives freed resources to parked warps, in the order in which they asked; one that cannot be
+ * served stops later ones of the same kind, so that nobody starves. */
 void sync_release(Sm *sm, Cycle now)
 {
     uint64_t left = sm->parked;

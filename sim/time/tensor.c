@@ -1,14 +1,18 @@
-/* The tensor core of an SM: one queue, in order. An operation starts when the one before has passed (initiation
- * interval), its operands come through the shared-memory budget, its result is complete some time later.
+/* The tensor core of an SM: one queue, in order. An operation starts when the one before has passed
+ * (initiation interval), its operands come through the shared-memory budget, its result is complete
+ * some time later.
  *
  *      issue --lat.issue--> start ---interval (stretched if smem is short)---> next may start
- *                           |--A read--|--rows--|--lat.pipeline--> done --commit--> arrive --> phase flips --> wake
+ *                           |--A read--|--rows--|--lat.pipeline--> done --commit--> arrive -->
+ * phase flips --> wake
  *
- * Interval, latency and the split of the latter: models/README.md (SemiAnalysis umma_throughput, umma_latency). A
- * commit arrives when the committing warp's earlier operations are complete. cta_group::2: the issuing CTA's queue runs
- * it, both SMs read their half of the operands and count half of the work.
+ * Interval, latency and the split of the latter: models/README.md (SemiAnalysis umma_throughput,
+ * umma_latency). A commit arrives when the committing warp's earlier operations are complete.
+ * cta_group::2: the issuing CTA's queue runs it, both SMs read their half of the operands and count
+ * half of the work.
  *
- * Not modelled: the peer's tensor core being busy with work of its own, dependences between MMAs (in order anyway). */
+ * Not modelled: the peer's tensor core being busy with work of its own, dependences between MMAs
+ * (in order anyway). */
 #include <assert.h>
 
 #include "sim/time/core.h"
@@ -25,7 +29,10 @@ static uint32_t ceil_u32(double v)
     return n < v ? n + 1 : n;
 }
 
-static uint32_t max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
 
 static void mma_shape(const Sim *s, const Op *op, TensorOp *t)
 {
@@ -35,12 +42,16 @@ static void mma_shape(const Sim *s, const Op *op, TensorOp *t)
     assert(rate < 5);
     uint32_t own_rows = cg2 ? m / 2 : m, bytes = s->sm->smem.bytes;
     double k = k_elements(rate, op->waves);
-    uint32_t pass = ceil_u32(2.0 * max_u32(own_rows, cg2 ? p->rows_cg2 : p->rows) * n * k / p->rate[rate]);
+    uint32_t pass =
+        ceil_u32(2.0 * max_u32(own_rows, cg2 ? p->rows_cg2 : p->rows) * n * k / p->rate[rate]);
     uint32_t a_bytes = ts ? 0 : own_rows * op->waves, b_bytes = (cg2 ? n / 2 : n) * op->waves;
     uint32_t read = (a_bytes + b_bytes + bytes - 1) / bytes;
     if (cg2 && !ts)
         read += m > 128 ? p->cg2_smem_m256 : p->cg2_smem_m128;
-    uint32_t floor = cg2 ? p->floor_cg2 : ts ? p->floor_ts : m > 64 ? p->floor_ss128 : p->floor_ss64;
+    uint32_t floor = cg2      ? p->floor_cg2
+                     : ts     ? p->floor_ts
+                     : m > 64 ? p->floor_ss128
+                              : p->floor_ss64;
     t->cg2 = cg2;
     t->smem_bytes = a_bytes + b_bytes;
     t->interval = max_u32(max_u32(pass, read), max_u32(floor, 1));
@@ -78,8 +89,9 @@ static void close_if_full(Sm *sm)
 static void open_if_room(Sm *sm, Cycle now)
 {
     Tensor *t = &sm->tensor;
-    if (sm->pipe_free[pipe_index(P_TENSOR, 0)] == CYCLE_NEVER && t->tail - t->run < sm->sim->p.tensor_queue &&
-        t->tail - t->head < TENSOR_RING - 1 && t->n_commits < MAX_COMMITS - OP_BURST)
+    if (sm->pipe_free[pipe_index(P_TENSOR, 0)] == CYCLE_NEVER &&
+        t->tail - t->run < sm->sim->p.tensor_queue && t->tail - t->head < TENSOR_RING - 1 &&
+        t->n_commits < MAX_COMMITS - OP_BURST)
         sm_open(sm, P_TENSOR, now);
 }
 
@@ -90,7 +102,11 @@ void tensor_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     const Params *p = &sm->sim->p;
     assert(t->tail - t->head < TENSOR_RING);
     TensorOp *e = &t->ring[t->tail % TENSOR_RING];
-    *e = (TensorOp){.cta = w->cta, .warp = w->id, .handle = op->handle, .seq = t->tail, .ready = now + p->lat_issue};
+    *e = (TensorOp){.cta = w->cta,
+                    .warp = w->id,
+                    .handle = op->handle,
+                    .seq = t->tail,
+                    .ready = now + p->lat_issue};
     if (op->kind == OK_MMA) {
         mma_shape(sm->sim, op, e);
         count_work(sm, e, p->rate[op->arg1 >> MMA_RATE_SHIFT & 0xff]);
@@ -175,8 +191,13 @@ static void fire_commit(Sm *sm, const Commit *c, Cycle now)
         if (!to)
             continue;
         dst->cta[c->cta].out++;
-        sm_post(dst, (Event){.at = at, .kind = EV_ARRIVE, .warp = (uint8_t)c->warp, .op = OP_NONE, .who = c->cta,
-                             .a = c->sync, .b = 1});
+        sm_post(dst, (Event){.at = at,
+                             .kind = EV_ARRIVE,
+                             .warp = (uint8_t)c->warp,
+                             .op = OP_NONE,
+                             .who = c->cta,
+                             .a = c->sync,
+                             .b = 1});
     }
     sm->cta[c->cta].out--;
 }
@@ -185,7 +206,11 @@ void tensor_commit(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 {
     Tensor *t = &sm->tensor;
     TWarp *w = &sm->warp[slot];
-    Commit c = {.cta = w->cta, .warp = w->id, .sync = op->sync, .after = w->tensor_seq, .handle = op->handle,
+    Commit c = {.cta = w->cta,
+                .warp = w->id,
+                .sync = op->sync,
+                .after = w->tensor_seq,
+                .handle = op->handle,
                 .mask = op->flags & OPF_PAIR ? op->arg1 : 0,
                 .remote = (op->flags & OPF_REMOTE) && !(op->flags & OPF_PAIR)};
     sm->cta[w->cta].out++;

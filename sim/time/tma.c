@@ -1,11 +1,14 @@
 /* Copies in flight: TMA loads, stores, reductions, prefetches, and cp.async.
  *
- *   load   issue -> engine takes it up (interval, box rows) -> L2/HBM -> data written through the shared-memory budget
+ *   load   issue -> engine takes it up (interval, box rows) -> L2/HBM -> data written through the
+ * shared-memory budget
  *          -> complete: bytes counted on the mbarrier
- *   store  issue -> engine -> read through the shared-memory budget (.read groups) -> L2 -> complete (groups)
+ *   store  issue -> engine -> read through the shared-memory budget (.read groups) -> L2 ->
+ * complete (groups)
  *
- * The engine starts in order; completions come as time has it, except that one warp's stores complete in order.
- * models/README.md. Not modelled: splitting of boxes into L2 requests, descriptor fetches. */
+ * The engine starts in order; completions come as time has it, except that one warp's stores
+ * complete in order. models/README.md. Not modelled: splitting of boxes into L2 requests,
+ * descriptor fetches. */
 #include <assert.h>
 
 #include "sim/time/core.h"
@@ -44,9 +47,16 @@ static uint32_t flight_new(Sm *sm, uint32_t slot, const Op *op, FlightKind kind)
 {
     TWarp *w = &sm->warp[slot];
     uint32_t i = flight_take(sm);
-    sm->flight[i] = (Flight){.kind = (uint8_t)kind, .flags = op->flags, .warp = w->id, .cta = w->cta, .rows = op->waves,
-                             .mask = op->flags & OPF_PAIR ? (uint16_t)op->arg1 : 0, .bytes = op->bytes,
-                             .sync = op->sync, .handle = op->handle, .addr = op->addr};
+    sm->flight[i] = (Flight){.kind = (uint8_t)kind,
+                             .flags = op->flags,
+                             .warp = w->id,
+                             .cta = w->cta,
+                             .rows = op->waves,
+                             .mask = op->flags & OPF_PAIR ? (uint16_t)op->arg1 : 0,
+                             .bytes = op->bytes,
+                             .sync = op->sync,
+                             .handle = op->handle,
+                             .addr = op->addr};
     sm->cta[w->cta].out++;
     return i;
 }
@@ -75,7 +85,8 @@ void tma_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     uint32_t i = flight_new(sm, slot, op, kind);
     if (kind == FL_STORE || kind == FL_REDUCE)
         sm->warp[slot].bulk.issued++;
-    Cycle rows = whole_cycles(op->waves * p->tma_row), takes = rows > p->tma_interval ? rows : p->tma_interval;
+    Cycle rows = whole_cycles(op->waves * p->tma_row),
+          takes = rows > p->tma_interval ? rows : p->tma_interval;
     Cycle start = sm->tma_free > now ? sm->tma_free : now;
     sm->tma_free = start + takes;
     sm->tma_busy += takes;
@@ -90,7 +101,9 @@ void tma_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 static void request(Sm *sm, uint32_t flight, Cycle now)
 {
     const Flight *f = &sm->flight[flight];
-    memory_request(sm, (Request){.at = now, .addr = f->addr, .bytes = f->bytes, .who = flight, .kind = RQ_FLIGHT});
+    memory_request(
+        sm,
+        (Request){.at = now, .addr = f->addr, .bytes = f->bytes, .who = flight, .kind = RQ_FLIGHT});
 }
 
 void tma_start(Sm *sm, uint32_t flight, Cycle now)
@@ -109,7 +122,8 @@ void tma_start(Sm *sm, uint32_t flight, Cycle now)
         smem_add(sm, SC_READ, (SmemJob){.left = f->bytes, .flight = flight, .due = due}, now);
 }
 
-/* The chip has served the request: data arrive from `first` to `last`; stores: complete at `last`. */
+/* The chip has served the request: data arrive from `first` to `last`; stores: complete at `last`.
+ */
 void tma_served(Sm *sm, uint32_t flight, Cycle first, Cycle last)
 {
     Flight *f = &sm->flight[flight];
@@ -136,7 +150,8 @@ void tma_data(Sm *sm, uint32_t flight, Cycle now)
     }
     SmemJob job = {.left = f->bytes, .flight = UINT32_MAX, .due = f->due};
     bool own = f->mask == 0 || (f->mask >> sm->rank & 1);
-    for (uint32_t r = 0; r < sm->group->n; r++) { /* multicast: the other CTAs' shared memory is written as well */
+    for (uint32_t r = 0; r < sm->group->n;
+         r++) { /* multicast: the other CTAs' shared memory is written as well */
         Sm *to = sm->group->sm[r];
         if (to != sm && (f->mask >> r & 1) && to->smem.q[SC_WRITE].n < to->smem.q[SC_WRITE].cap / 2)
             smem_add(to, SC_WRITE, job, now);
@@ -150,11 +165,13 @@ void tma_data(Sm *sm, uint32_t flight, Cycle now)
 
 void tma_smem_done(Sm *sm, uint32_t flight, SmemClient c, Cycle at)
 {
-    sm_post(sm, (Event){.at = at, .kind = c == SC_READ ? EV_STORE_READ : EV_FLIGHT_DONE, .who = flight});
+    sm_post(
+        sm,
+        (Event){.at = at, .kind = c == SC_READ ? EV_STORE_READ : EV_FLIGHT_DONE, .who = flight});
 }
 
-/* The data of a store are captured when the last byte has been read: a program that overwrites them before it has
- * waited for .read stores the wrong bytes here as well. */
+/* The data of a store are captured when the last byte has been read: a program that overwrites them
+ * before it has waited for .read stores the wrong bytes here as well. */
 void tma_store_read(Sm *sm, uint32_t flight, Cycle now)
 {
     Flight *f = &sm->flight[flight];
@@ -167,7 +184,12 @@ void tma_store_read(Sm *sm, uint32_t flight, Cycle now)
 
 static void complete_tx(Sm *sm, const Flight *f, Cycle now)
 {
-    Event e = {.at = now, .kind = EV_TX, .warp = f->warp, .op = OP_NONE, .who = f->cta, .a = f->sync,
+    Event e = {.at = now,
+               .kind = EV_TX,
+               .warp = f->warp,
+               .op = OP_NONE,
+               .who = f->cta,
+               .a = f->sync,
                .c = -(int32_t)f->bytes};
     if (f->mask == 0) {
         Sm *to = sync_target(sm, f->sync, f->flags & OPF_REMOTE);

@@ -1,5 +1,5 @@
-/* Trace files: any bytes give a trace or one clear error. The zstd frame is made here, so that the fuzzer reaches what
- * is inside; the frame itself is the library's concern. */
+/* Trace files: any bytes give a trace or one clear error. The zstd frame is made here, so that the
+ * fuzzer reaches what is inside; the frame itself is the library's concern. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
