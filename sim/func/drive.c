@@ -104,8 +104,8 @@ static bool handle_async(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Er
     return queue_step(d, cta, warp, op, ASYNC_DONE, err);
 }
 
-/* A barrier may be given up or made anew only when nothing signals it any more, so what still pends for it has
- * happened by now: the latest legal moment. */
+/* A barrier may be given up or made anew only when nothing signals it any more, so what still pends
+ * for it has happened by now: the latest legal moment. */
 static bool settle(Drive *d, uint32_t mbar, Err *err)
 {
     for (uint32_t i = 0; i < d->n; i++) {

@@ -3,8 +3,8 @@
  * Every warp runs until it blocks. Only when none can move is the oldest step of an asynchronous
  * operation performed, one at a time: results appear as late as they legally can, so that a program
  * which forgets to wait reads poison. All steps are in one queue, in the order of issue; that keeps
- * each engine in order. TMA loads let the others go first. A store has two steps, reading shared memory and writing global memory; the
- * second is queued when the first is done.
+ * each engine in order. TMA loads let the others go first. A store has two steps, reading shared
+ * memory and writing global memory; the second is queued when the first is done.
  *
  * Assumed: registers are plenty (setmaxnreg never blocks); bulk and cp.async groups are counted by
  * warp, not by thread, which differs only for warps whose lanes open different groups. Private to

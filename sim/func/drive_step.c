@@ -113,8 +113,8 @@ static bool is_load(const Step *s)
     return s->op.kind == OK_TMA_LOAD;
 }
 
-/* The oldest step of the engines but TMA loads; a load only when nothing else is left. An MMA that did not wait for
- * its operands then runs before they have come. Each engine stays in order. */
+/* The oldest step of the engines but TMA loads; a load only when nothing else is left. An MMA that
+ * did not wait for its operands then runs before they have come. Each engine stays in order. */
 static Step pop(Drive *d)
 {
     uint32_t at = 0;

@@ -1,9 +1,9 @@
-/* The mbarrier as a state machine on one 64-bit word (layout: isa/bits.def). Execution keeps the word in shared
- * memory, replay keeps it in a table; both call these functions and nothing else.
+/* The mbarrier as a state machine on one 64-bit word (layout: isa/bits.def). Execution keeps the
+ * word in shared memory, replay keeps it in a table; both call these functions and nothing else.
  *
- * A phase completes when pending arrivals and pending tx bytes are both zero: the parity flips, pending is re-armed
- * to expected. The tx count may be negative for a while (complete_tx may overtake expect_tx) as long as arrivals
- * pend. PTX ISA "Parallel Synchronization ... mbarrier". */
+ * A phase completes when pending arrivals and pending tx bytes are both zero: the parity flips,
+ * pending is re-armed to expected. The tx count may be negative for a while (complete_tx may
+ * overtake expect_tx) as long as arrivals pend. PTX ISA "Parallel Synchronization ... mbarrier". */
 #ifndef RAO_FUNC_MBAR_H
 #define RAO_FUNC_MBAR_H
 

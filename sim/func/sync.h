@@ -1,6 +1,6 @@
-/* Synchronisation state of one CTA that no memory holds: named barriers, the register pool of setmaxnreg, and the
- * tensor-memory allocator of one SM. Plain state machines; the functional runner and the time core drive the same
- * ones. Nothing here knows time. */
+/* Synchronisation state of one CTA that no memory holds: named barriers, the register pool of
+ * setmaxnreg, and the tensor-memory allocator of one SM. Plain state machines; the functional
+ * runner and the time core drive the same ones. Nothing here knows time. */
 #ifndef RAO_FUNC_SYNC_H
 #define RAO_FUNC_SYNC_H
 
@@ -12,7 +12,8 @@
 typedef struct NamedBarrier {
     uint32_t expected; /* threads; 0 = nobody has arrived in this generation */
     uint32_t arrived;
-    uint32_t generation; /* counts completions; a warp that waits remembers the generation it waits to pass */
+    uint32_t generation; /* counts completions; a warp that waits remembers the generation it waits
+                            to pass */
 } NamedBarrier;
 
 typedef enum BarResult {
@@ -21,7 +22,8 @@ typedef enum BarResult {
     BAR_MISMATCH, /* a different thread count than the earlier arrivals of this generation */
     BAR_OVERFLOW, /* more arrivals than expected */
 } BarResult;
-BarResult named_barrier_arrive(NamedBarrier *b, uint32_t threads_expected, uint32_t threads_arriving);
+BarResult named_barrier_arrive(NamedBarrier *b, uint32_t threads_expected,
+                               uint32_t threads_arriving);
 
 /* setmaxnreg: registers of the CTA that no warp holds. */
 typedef struct RegPool {
@@ -34,11 +36,12 @@ bool reg_pool_set(RegPool *p, uint32_t warp, uint32_t regs_per_thread);
 
 /* Tensor memory columns of one SM, in granules of 32; first fit. */
 typedef struct TmemAlloc {
-    uint16_t used;   /* bit g: granule g (32 columns) is taken */
+    uint16_t used;      /* bit g: granule g (32 columns) is taken */
     uint16_t owner[16]; /* slot + 1 of the CTA that holds the granule */
     uint16_t size[16];  /* columns of the allocation that starts at granule g, else 0 */
 } TmemAlloc;
-/* Columns must be a power of two, 32..512. Returns the first column, or -1 if there is no room now. */
+/* Columns must be a power of two, 32..512. Returns the first column, or -1 if there is no room now.
+ */
 int32_t tmem_alloc(TmemAlloc *t, uint32_t slot, uint32_t columns);
 /* False: no allocation of that size by that slot starts there. */
 bool tmem_dealloc(TmemAlloc *t, uint32_t slot, uint32_t column, uint32_t columns);

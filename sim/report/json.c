@@ -129,7 +129,7 @@ static json_t *deadlock(const Report *r)
             waits, json_pack("{s:s,s:i,s:i,s:i,s:i,s:s,s:i,s:{s:i,s:i},s:{s:I,s:I}}", "role", role, "cta", (int)w->cta, "warp",
                              (int)w->warp, "pc", (int)w->insn, "line",
                              (int)k->code->func->insns[k->code->insns[w->insn].ptx].loc.line, "barrier", object, "phase",
-                             (int)w->parity, "arrivals", "had", (int)w->arrivals_had, "needed", (int)w->arrivals_needed, "bytes",
+                             w->kind == OK_MBAR_WAIT ? (int)w->parity : 0, "arrivals", "had", (int)w->arrivals_had, "needed", (int)w->arrivals_needed, "bytes",
                              "had", (json_int_t)w->bytes_had, "needed", (json_int_t)w->bytes_needed));
     }
     return json_pack("{s:o,s:o}", "at_cycle", count(d->cycle), "waits", waits);

@@ -113,7 +113,7 @@ static void collect_sm(Sim *s, const Sm *sm)
 {
     SimResult *r = s->res;
     const Smem *m = &sm->smem;
-    double bytes = m->bytes, l2 = s->chip.l2_rate / s->n_sm, dram = s->chip.dram_rate / s->n_sm;
+    double bytes = m->bytes;
     uint32_t n = s->n_sm;
     for (uint32_t i = 0; i < sizeof pipe_unit / sizeof *pipe_unit; i++)
         limit(r, pipe_unit[i].unit, pipe_busy(sm, pipe_unit[i].pipe, pipe_unit[i].n), n);
@@ -127,8 +127,6 @@ static void collect_sm(Sim *s, const Sm *sm)
     r->units[U_TENSOR].busy += ((double)sm->tensor.busy - sm->tensor.ideal) / n;
     limit(r, U_TMA, (double)sm->tma_busy, n);
     limit(r, U_ISSUE, (double)sm->issue_cycles / SUBPARTS, n);
-    limit(r, U_L2, (double)sm->l2_bytes / l2, n);
-    limit(r, U_DRAM, (double)sm->dram_bytes / dram, n);
     r->units[U_SMEM].work += moved;
     r->units[U_TENSOR].work += sm->tensor.flops;
     r->units[U_ISSUE].work += (double)sm->issue_cycles;
@@ -171,5 +169,8 @@ void stats_finish(Sim *s, Arena *a)
     s->res->units[U_TENSOR].work = s->res->units[U_SMEM].work = s->res->units[U_ISSUE].work = 0;
     for (uint32_t i = 0; i < s->n_sm; i++)
         collect_sm(s, &s->sm[i]);
+    /* Shared by the SMs: what one takes more, another takes less. */
+    limit(s->res, U_L2, (double)s->res->l2_bytes / s->chip.l2_rate, 1);
+    limit(s->res, U_DRAM, (double)s->res->dram_bytes / s->chip.dram_rate, 1);
     collect_peaks(s);
 }
