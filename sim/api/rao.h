@@ -8,8 +8,8 @@
  *         fputs(rao_error(r), stderr);
  *     rao_free(r);
  *
- * Every call is self-contained: no global state, so several may run in different threads. Results own everything they
- * return; strings live until rao_free. */
+ * Every call is self-contained: no global state, so several may run in different threads. Results
+ * own everything they return; strings live until rao_free. */
 #ifndef RAO_H
 #define RAO_H
 
@@ -34,21 +34,22 @@ typedef enum RaoStatus {
     RAO_MISUSE = 7,       /* race or misuse found */
 } RaoStatus;
 
-#define RAO_SMS_AUTO 0u          /* few SMs stand for all where that is representative */
+#define RAO_SMS_AUTO 0u /* few SMs stand for all where that is representative */
 #define RAO_SMS_ALL UINT32_MAX
 
 typedef struct RaoOptions { /* {0} is a plain run on the B200 */
     const char *model;      /* name or path; NULL: "b200", for a replay the recorded model */
     const char *const *set; /* "key=value" overrides of model parameters */
     size_t n_set;
-    uint32_t sms;           /* RAO_SMS_AUTO, RAO_SMS_ALL or a number of SMs simulated in detail */
-    bool functional;        /* numbers only, no time */
-    bool strict;            /* warnings are errors: a run on few SMs of a checked launch must cover the whole grid */
-    bool no_check;          /* skip the launch file's checks */
-    bool mma_hw;            /* tensor-core sums with the hardware's truncation instead of fp32 */
-    uint32_t threads;       /* host threads; 0: as many as the host has */
-    const char *record;     /* write a trace here; NULL: none */
-    const char *command;    /* remembered in the trace; may be NULL */
+    uint32_t sms;    /* RAO_SMS_AUTO, RAO_SMS_ALL or a number of SMs simulated in detail */
+    bool functional; /* numbers only, no time */
+    bool strict;   /* warnings are errors: a run on few SMs of a checked launch must cover the whole
+                      grid */
+    bool no_check; /* skip the launch file's checks */
+    bool mma_hw;   /* tensor-core sums with the hardware's truncation instead of fp32 */
+    uint32_t threads;    /* host threads; 0: as many as the host has */
+    const char *record;  /* write a trace here; NULL: none */
+    const char *command; /* remembered in the trace; may be NULL */
 } RaoOptions;
 
 typedef struct RaoResult RaoResult;
@@ -56,23 +57,28 @@ typedef struct RaoResult RaoResult;
 /* Runs a launch file (docs/launch.md). Never returns NULL. */
 RaoResult *rao_run(const char *launch, const RaoOptions *opt);
 
-/* Runs a recorded trace; same model and no overrides give exactly the recorded cycles. Never returns NULL. */
+/* Runs a recorded trace; same model and no overrides give exactly the recorded cycles. Never
+ * returns NULL. */
 RaoResult *rao_replay(const char *trace, const RaoOptions *opt);
 
 RaoStatus rao_status(const RaoResult *r);
 /* "file:line:col: error: ..." with the source line and a caret; "" if there is no error. */
 const char *rao_error(const RaoResult *r);
-double rao_cycles(const RaoResult *r);  /* whole grid; sum over the launches; 0 for a functional run */
+double
+rao_cycles(const RaoResult *r); /* whole grid; sum over the launches; 0 for a functional run */
 double rao_time_us(const RaoResult *r);
-double rao_tflops(const RaoResult *r);  /* 0 if the launch file gives no flops */
-/* How fast this program was. run_seconds: executing and timing only, without reading, filling tensors and checking. */
+double rao_tflops(const RaoResult *r); /* 0 if the launch file gives no flops */
+/* How fast this program was. run_seconds: executing and timing only, without reading, filling
+ * tensors and checking. */
 typedef struct RaoSpeed {
     double seconds, run_seconds;
-    uint64_t warp_insts;   /* timed: machine operations issued; functional: PTX instructions, per warp */
+    uint64_t
+        warp_insts; /* timed: machine operations issued; functional: PTX instructions, per warp */
     uint64_t thread_insts; /* functional runs: the same per active thread */
 } RaoSpeed;
 RaoSpeed rao_speed(const RaoResult *r);
-/* The report as text, and as JSON (schema rao.run/1). A result with an error prints what is known. */
+/* The report as text, and as JSON (schema rao.run/1). A result with an error prints what is known.
+ */
 void rao_print(const RaoResult *r, FILE *out);
 const char *rao_json(const RaoResult *r);
 void rao_free(RaoResult *r);

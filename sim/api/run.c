@@ -1,4 +1,5 @@
-/* A run and a replay from beginning to end: files in, result out. The command and the C library are this. */
+/* A run and a replay from beginning to end: files in, result out. The command and the C library are
+ * this. */
 #include "sim/api/rao.h"
 
 #include <assert.h>
@@ -51,16 +52,17 @@ static RaoStatus status_of(const Err *err)
     return RAO_INTERNAL;
 }
 
-/* Registers a launch allocates per thread: what the code wants, but at most 65536 / threads rounded down to 8 or
- * .maxnreg. A kernel with setmaxnreg gets that most: the warps redistribute it. A thread can name at most 255, which
- * take the room of 256. */
+/* Registers a launch allocates per thread: what the code wants, but at most 65536 / threads rounded
+ * down to 8 or .maxnreg. A kernel with setmaxnreg gets that most: the warps redistribute it. A
+ * thread can name at most 255, which take the room of 256. */
 static uint32_t launch_regs(const Code *code, const uint32_t block[3])
 {
     const Func *f = code->func;
-    uint32_t threads = f->reqntid[0] ? f->reqntid[0] * f->reqntid[1] * f->reqntid[2]
+    uint32_t threads = f->reqntid[0]   ? f->reqntid[0] * f->reqntid[1] * f->reqntid[2]
                        : f->maxntid[0] ? f->maxntid[0] * f->maxntid[1] * f->maxntid[2]
                                        : block[0] * block[1] * block[2];
-    uint32_t regs = 65536 / (threads ? threads : 1) / (f->minnctapersm > 1 ? f->minnctapersm : 1) / 8 * 8;
+    uint32_t regs =
+        65536 / (threads ? threads : 1) / (f->minnctapersm > 1 ? f->minnctapersm : 1) / 8 * 8;
     if (regs > 256)
         regs = 256;
     uint32_t cap = (f->maxnreg + 7) / 8 * 8, wanted = (code->n_slots + 7) / 8 * 8;
@@ -102,22 +104,26 @@ typedef struct Kernel { /* one launch, ready to run */
     SimDesc sim;
 } Kernel;
 
-static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl, GlobalMem *mem, Kernel *k)
+static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl,
+                    GlobalMem *mem, Kernel *k)
 {
     Arena *a = &r->arena;
     Module *m;
     const Func *f;
     uint8_t *params;
     if ((double)kl->grid[0] * kl->grid[1] * kl->grid[2] > INT32_MAX)
-        return err_set(&r->err, ERR_UNSUPPORTED, (Loc){.file = kl->ptx}, "a grid of %u x %u x %u CTAs: at most 2^31 - 1",
-                       kl->grid[0], kl->grid[1], kl->grid[2]);
+        return err_set(&r->err, ERR_UNSUPPORTED, (Loc){.file = kl->ptx},
+                       "a grid of %u x %u x %u CTAs: at most 2^31 - 1", kl->grid[0], kl->grid[1],
+                       kl->grid[2]);
     if (!isa_parse_file(a, kl->ptx, &m, &r->err) || !isa_find_entry(m, kl->kernel, &f, &r->err) ||
         !launch_params(a, l, kl, m, f, mem, &params, &r->err))
         return false;
     k->launch = kl;
-    k->exec = (ExecDesc){
-        .mem = mem, .params = params, .dynamic_shared = kl->shared, .mma_hw = o->mma_hw,
-        .n_sms = (uint32_t)r->model.v[MP_GPU_SMS]};
+    k->exec = (ExecDesc){.mem = mem,
+                         .params = params,
+                         .dynamic_shared = kl->shared,
+                         .mma_hw = o->mma_hw,
+                         .n_sms = (uint32_t)r->model.v[MP_GPU_SMS]};
     memcpy(k->exec.grid, kl->grid, sizeof kl->grid);
     memcpy(k->exec.block, kl->block, sizeof kl->block);
     for (int i = 0; i < 3; i++)
@@ -130,7 +136,9 @@ static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const Ke
     if (!code_lower(a, m, f, &layout, &r->model, &code, &r->err))
         return false;
     k->exec.code = code;
-    k->sim = (SimDesc){.model = &r->model, .sms = o->sms, .regs_per_thread = launch_regs(code, kl->block),
+    k->sim = (SimDesc){.model = &r->model,
+                       .sms = o->sms,
+                       .regs_per_thread = launch_regs(code, kl->block),
                        .shared_per_cta = SHARED_BASE + f->shared_bytes + kl->shared};
     return true;
 }
@@ -144,9 +152,10 @@ static bool run_timed(RaoResult *r, const RaoOptions *o, Kernel *k, bool checked
     if (!sim_plan(&k->sim, k->exec.grid, k->exec.block, k->exec.cluster, &plan, &r->err))
         return false;
     if (o->strict && checked && plan.ctas_simulated < plan.ctas_total)
-        return err_set(&r->err, ERR_SEMANTIC, (Loc){.file = r->report.source},
-                       "only %u of %u CTAs would run, but the checks are of all (--strict); use --sms all",
-                       plan.ctas_simulated, plan.ctas_total);
+        return err_set(
+            &r->err, ERR_SEMANTIC, (Loc){.file = r->report.source},
+            "only %u of %u CTAs would run, but the checks are of all (--strict); use --sms all",
+            plan.ctas_simulated, plan.ctas_total);
     k->exec.n_slots = plan.n_slots;
     if (!exec_new(a, &k->exec, &x, &r->err))
         return false;
@@ -162,10 +171,18 @@ static bool run_timed(RaoResult *r, const RaoOptions *o, Kernel *k, bool checked
     if (ok)
         kr->sim = sim;
     if (ok && rec) {
-        TraceHeader h = {.kernel = kr->kernel, .launch = r->report.source, .model = r->model.name, .command = o->command,
-                         .model_hash = r->model.hash, .sms = sim->sms_simulated, .sms_total = sim->sms_total,
-                         .shared_per_cta = k->sim.shared_per_cta, .regs_per_thread = k->sim.regs_per_thread,
-                         .flops = kr->flops, .cycles = sim->cycles, .n_roles = kr->n_roles};
+        TraceHeader h = {.kernel = kr->kernel,
+                         .launch = r->report.source,
+                         .model = r->model.name,
+                         .command = o->command,
+                         .model_hash = r->model.hash,
+                         .sms = sim->sms_simulated,
+                         .sms_total = sim->sms_total,
+                         .shared_per_cta = k->sim.shared_per_cta,
+                         .regs_per_thread = k->sim.regs_per_thread,
+                         .flops = kr->flops,
+                         .cycles = sim->cycles,
+                         .n_roles = kr->n_roles};
         memcpy(h.grid, k->exec.grid, sizeof h.grid);
         memcpy(h.block, k->exec.block, sizeof h.block);
         memcpy(h.cluster, k->exec.cluster, sizeof h.cluster);
@@ -180,8 +197,8 @@ static bool run_timed(RaoResult *r, const RaoOptions *o, Kernel *k, bool checked
     return ok;
 }
 
-static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl, GlobalMem *mem,
-                       KernelReport *kr)
+static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl,
+                       GlobalMem *mem, KernelReport *kr)
 {
     Kernel k = {0};
     if (!prepare(r, o, l, kl, mem, &k))
@@ -211,8 +228,8 @@ static bool run_launch(RaoResult *r, const RaoOptions *o, const char *path, Glob
         !launch_alloc(a, l, mem, &r->err))
         return false;
     if (o->record && l->n_launches > 1)
-        return err_set(&r->err, ERR_UNSUPPORTED, (Loc){.file = path}, "a trace holds one kernel; this file launches %u",
-                       l->n_launches);
+        return err_set(&r->err, ERR_UNSUPPORTED, (Loc){.file = path},
+                       "a trace holds one kernel; this file launches %u", l->n_launches);
     if (o->record && !o->functional && !recorder_can_write(o->record, &r->err))
         return false;
     r->report.kernels = arena_new(a, KernelReport, l->n_launches + 1);
@@ -286,8 +303,11 @@ static bool replay(RaoResult *r, const RaoOptions *o, const char *path)
     if (!load_model(r, o->model ? o->model : h->model, o))
         return false;
     Front *front = trace_front(a, t);
-    SimDesc d = {.front = front, .model = &r->model, .sms = o->sms ? o->sms : h->sms,
-                 .shared_per_cta = h->shared_per_cta, .regs_per_thread = h->regs_per_thread};
+    SimDesc d = {.front = front,
+                 .model = &r->model,
+                 .sms = o->sms ? o->sms : h->sms,
+                 .shared_per_cta = h->shared_per_cta,
+                 .regs_per_thread = h->regs_per_thread};
     KernelReport *k = r->report.kernels = arena_new(a, KernelReport, 1);
     *k = (KernelReport){.kernel = h->kernel, .flops = h->flops, .code = front->code};
     memcpy(k->grid, h->grid, sizeof k->grid);
@@ -316,12 +336,27 @@ RaoResult *rao_replay(const char *trace, const RaoOptions *opt)
     return finish(r, start);
 }
 
-RaoStatus rao_status(const RaoResult *r) { return r->status; }
-const char *rao_error(const RaoResult *r) { return r->error_text ? r->error_text : ""; }
+RaoStatus rao_status(const RaoResult *r)
+{
+    return r->status;
+}
+const char *rao_error(const RaoResult *r)
+{
+    return r->error_text ? r->error_text : "";
+}
 
-double rao_cycles(const RaoResult *r) { return (double)report_total(&r->report).cycles; }
-double rao_time_us(const RaoResult *r) { return report_total(&r->report).time_us; }
-double rao_tflops(const RaoResult *r) { return report_total(&r->report).tflops; }
+double rao_cycles(const RaoResult *r)
+{
+    return (double)report_total(&r->report).cycles;
+}
+double rao_time_us(const RaoResult *r)
+{
+    return report_total(&r->report).time_us;
+}
+double rao_tflops(const RaoResult *r)
+{
+    return report_total(&r->report).tflops;
+}
 
 RaoSpeed rao_speed(const RaoResult *r)
 {
@@ -334,7 +369,10 @@ RaoSpeed rao_speed(const RaoResult *r)
     return s;
 }
 
-void rao_print(const RaoResult *r, FILE *out) { report_text(out, &r->report); }
+void rao_print(const RaoResult *r, FILE *out)
+{
+    report_text(out, &r->report);
+}
 
 const char *rao_json(const RaoResult *r)
 {

@@ -1,4 +1,5 @@
-/* rao bench: how fast this program is here. Figures are best of a few runs; compare them as ratios on one machine. */
+/* rao bench: how fast this program is here. Figures are best of a few runs; compare them as ratios
+ * on one machine. */
 #include "sim/cli/cli.h"
 
 #include <dlfcn.h>
@@ -43,7 +44,8 @@ static void *run_job(void *arg)
     return NULL;
 }
 
-/* Instructions a second of `copies` jobs at once, best of REPEATS; a functional job threads by itself. */
+/* Instructions a second of `copies` jobs at once, best of REPEATS; a functional job threads by
+ * itself. */
 static double rate(const Job *job, long copies)
 {
     double best = 0;
@@ -60,7 +62,10 @@ static double rate(const Job *job, long copies)
             pthread_join(threads[c], NULL);
             const RaoSpeed *s = &jobs[c].speed;
             failed |= jobs[c].failed;
-            sum += jobs[c].failed ? 0 : (double)(job->opt.functional ? s->thread_insts : s->warp_insts) / s->run_seconds;
+            sum += jobs[c].failed
+                       ? 0
+                       : (double)(job->opt.functional ? s->thread_insts : s->warp_insts) /
+                             s->run_seconds;
         }
         if (failed)
             return 0;
@@ -80,15 +85,16 @@ static void line(const char *what, const char *unit, Job job, long cores)
     fflush(stdout);
 }
 
-typedef void Sgemm(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
-                   int ldb, float beta, float *c, int ldc);
+typedef void Sgemm(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a,
+                   int lda, const float *b, int ldb, float beta, float *c, int ldc);
 
 static double time_of_mma(MmaMode mode)
 {
     static uint16_t a[TILE * TILE], b[TILE * TILE];
     static uint32_t d[TILE * TILE];
     void *scratch = aligned_alloc(64, 2 * mma_panel_bytes(TILE, TILE));
-    MmaTile tile = {.type = NUM_BF16, .mode = mode, .m = TILE, .n = TILE, .k = TILE, .a = a, .b = b};
+    MmaTile tile = {
+        .type = NUM_BF16, .mode = mode, .m = TILE, .n = TILE, .k = TILE, .a = a, .b = b};
     double best = 1;
     for (uint32_t i = 0; i < TILE * TILE; i++) {
         a[i] = (uint16_t)(0x3f00 + i % 251);
@@ -137,8 +143,8 @@ static void bench_mma(void)
     printf("%-44s %9.1f            GFLOP/s\n", "MMA 128x128x128 bf16, fp32 sums", fp32);
     printf("%-44s %9.1f            GFLOP/s\n", "MMA 128x128x128 bf16, truncated as hardware", hw);
     if (blas > 0)
-        printf("%-44s %9.1f            GFLOP/s (ours: %.2f of it)\n", "OpenBLAS sgemm, the same tile", flop / blas * 1e-9,
-               fp32 / (flop / blas * 1e-9));
+        printf("%-44s %9.1f            GFLOP/s (ours: %.2f of it)\n",
+               "OpenBLAS sgemm, the same tile", flop / blas * 1e-9, fp32 / (flop / blas * 1e-9));
     else
         printf("OpenBLAS is not installed (libopenblas0): no comparison\n");
 }

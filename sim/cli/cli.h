@@ -1,4 +1,5 @@
-/* Inside of the command: one table of verbs, one table of options; help, parsing and errors come from them. */
+/* Inside of the command: one table of verbs, one table of options; help, parsing and errors come
+ * from them. */
 #ifndef RAO_CLI_CLI_H
 #define RAO_CLI_CLI_H
 

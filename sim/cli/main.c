@@ -16,17 +16,35 @@ typedef struct Verb {
 } Verb;
 
 static const Verb verbs[] = {
-    {"run", "LAUNCH.yaml", "run a kernel: numbers, time, and what limits it", V_RUN, 1, 1, verb_run},
-    {"replay", "TRACE.rtrace", "time a recorded run again, on this or another model", V_REPLAY, 1, 1, verb_replay},
-    {"trace", "TRACE.rtrace", "print a trace as text, one operation a line, by cycle", V_TRACE, 1, 1, verb_trace},
+    {"run", "LAUNCH.yaml", "run a kernel: numbers, time, and what limits it", V_RUN, 1, 1,
+     verb_run},
+    {"replay", "TRACE.rtrace", "time a recorded run again, on this or another model", V_REPLAY, 1,
+     1, verb_replay},
+    {"trace", "TRACE.rtrace", "print a trace as text, one operation a line, by cycle", V_TRACE, 1,
+     1, verb_trace},
     {"isa", "[MNEMONIC]", "list the PTX forms that are supported", V_ISA, 0, 1, verb_isa},
-    {"models", "[NAME]", "list the parameters of a model with value, status and source", V_MODELS, 0, 1, verb_models},
+    {"models", "[NAME]", "list the parameters of a model with value, status and source", V_MODELS,
+     0, 1, verb_models},
     {"bench", "", "measure how fast this program is on this machine", V_BENCH, 0, 0, verb_bench},
 };
 
 typedef enum OptId {
-    O_MODEL, O_SET, O_SMS, O_FUNCTIONAL, O_NO_CHECK, O_MMA, O_THREADS, O_RECORD, O_JSON, O_STRICT,
-    O_CTA, O_WARP, O_ROLE, O_CYCLES, O_LOWER, O_COUNT
+    O_MODEL,
+    O_SET,
+    O_SMS,
+    O_FUNCTIONAL,
+    O_NO_CHECK,
+    O_MMA,
+    O_THREADS,
+    O_RECORD,
+    O_JSON,
+    O_STRICT,
+    O_CTA,
+    O_WARP,
+    O_ROLE,
+    O_CYCLES,
+    O_LOWER,
+    O_COUNT
 } OptId;
 
 typedef struct Opt {
@@ -37,14 +55,19 @@ typedef struct Opt {
 static const Opt opts[O_COUNT] = {
     [O_MODEL] = {"--model", "NAME|FILE", "machine model (default b200; replay: the recorded one)",
                  V_RUN | V_REPLAY | V_TRACE | V_BENCH | V_ISA},
-    [O_SET] = {"--set", "KEY=VALUE", "override one model parameter; may be given often", V_RUN | V_REPLAY | V_TRACE | V_MODELS},
-    [O_SMS] = {"--sms", "N|all", "SMs simulated in detail (default: what is representative)", V_RUN | V_REPLAY},
+    [O_SET] = {"--set", "KEY=VALUE", "override one model parameter; may be given often",
+               V_RUN | V_REPLAY | V_TRACE | V_MODELS},
+    [O_SMS] = {"--sms", "N|all", "SMs simulated in detail (default: what is representative)",
+               V_RUN | V_REPLAY},
     [O_FUNCTIONAL] = {"--functional", NULL, "numbers only, no time", V_RUN},
     [O_NO_CHECK] = {"--no-check", NULL, "skip the launch file's checks", V_RUN},
-    [O_MMA] = {"--mma", "fp32|hw", "tensor-core sums: plain fp32 (default) or truncated as the hardware does", V_RUN},
+    [O_MMA] = {"--mma", "fp32|hw",
+               "tensor-core sums: plain fp32 (default) or truncated as the hardware does", V_RUN},
     [O_THREADS] = {"--threads", "N", "host threads (default: all)", V_RUN},
     [O_RECORD] = {"--record", "FILE.rtrace", "write what the time core consumed", V_RUN},
-    [O_JSON] = {"--json", "FILE|-", "write the report as JSON (schema rao.run/1); - is standard output", V_RUN | V_REPLAY},
+    [O_JSON] = {"--json", "FILE|-",
+                "write the report as JSON (schema rao.run/1); - is standard output",
+                V_RUN | V_REPLAY},
     [O_STRICT] = {"--strict", NULL, "warnings are errors", V_RUN | V_REPLAY},
     [O_CTA] = {"--cta", "N", "only this CTA", V_TRACE},
     [O_WARP] = {"--warp", "N", "only this warp", V_TRACE},
@@ -82,9 +105,11 @@ static int print_help(void)
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         printf("    rao %-7s %-14s %s\n", verbs[i].name, verbs[i].operands, verbs[i].help);
     puts("\n    rao VERB --help      options of a verb\n    rao --version\n\n"
-         "Example:\n    rao run kernels/fa4_fwd/hd128_s1024.yaml --set mufu.ex2.lanes_per_cycle=32\n\n"
+         "Example:\n    rao run kernels/fa4_fwd/hd128_s1024.yaml --set "
+         "mufu.ex2.lanes_per_cycle=32\n\n"
          "Exit codes: 0 good, 1 internal fault, 2 usage, 3 a check failed, 4 deadlock,\n"
-         "5 fault of the simulated program, 6 bad input file or unsupported instruction, 7 race or misuse.");
+         "5 fault of the simulated program, 6 bad input file or unsupported instruction, 7 race or "
+         "misuse.");
     return RAO_OK;
 }
 
@@ -118,7 +143,9 @@ static bool set_option(Args *a, OptId id, const char *value)
     uint64_t n = 0;
     bool ok = true;
     switch (id) {
-    case O_MODEL: a->opt.model = value; break;
+    case O_MODEL:
+        a->opt.model = value;
+        break;
     case O_SET:
         ok = a->opt.n_set < MAX_SETS && strchr(value, '=');
         if (ok)
@@ -128,22 +155,48 @@ static bool set_option(Args *a, OptId id, const char *value)
         ok = strcmp(value, "all") == 0 || (parse_uint(value, 1u << 20, &n) && n > 0);
         a->opt.sms = n ? (uint32_t)n : RAO_SMS_ALL;
         break;
-    case O_FUNCTIONAL: a->opt.functional = true; break;
-    case O_NO_CHECK: a->opt.no_check = true; break;
+    case O_FUNCTIONAL:
+        a->opt.functional = true;
+        break;
+    case O_NO_CHECK:
+        a->opt.no_check = true;
+        break;
     case O_MMA:
         ok = strcmp(value, "fp32") == 0 || strcmp(value, "hw") == 0;
         a->opt.mma_hw = strcmp(value, "hw") == 0;
         break;
-    case O_THREADS: ok = parse_uint(value, 256, &n) && n > 0; a->opt.threads = (uint32_t)n; break;
-    case O_RECORD: a->opt.record = value; break;
-    case O_JSON: a->json = value; break;
-    case O_STRICT: a->opt.strict = true; break;
-    case O_CTA: ok = parse_uint(value, INT32_MAX, &n); a->cta = (int64_t)n; break;
-    case O_WARP: ok = parse_uint(value, 63, &n); a->warp = (int64_t)n; break;
-    case O_ROLE: a->role = value; break;
-    case O_CYCLES: ok = parse_cycles(value, a); break;
-    case O_LOWER: a->lower = value; break;
-    case O_COUNT: break;
+    case O_THREADS:
+        ok = parse_uint(value, 256, &n) && n > 0;
+        a->opt.threads = (uint32_t)n;
+        break;
+    case O_RECORD:
+        a->opt.record = value;
+        break;
+    case O_JSON:
+        a->json = value;
+        break;
+    case O_STRICT:
+        a->opt.strict = true;
+        break;
+    case O_CTA:
+        ok = parse_uint(value, INT32_MAX, &n);
+        a->cta = (int64_t)n;
+        break;
+    case O_WARP:
+        ok = parse_uint(value, 63, &n);
+        a->warp = (int64_t)n;
+        break;
+    case O_ROLE:
+        a->role = value;
+        break;
+    case O_CYCLES:
+        ok = parse_cycles(value, a);
+        break;
+    case O_LOWER:
+        a->lower = value;
+        break;
+    case O_COUNT:
+        break;
     }
     return ok;
 }
@@ -194,7 +247,8 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], verbs[i].name) == 0)
             v = &verbs[i];
     if (!v)
-        return usage_error("there is no verb '%s'; the verbs are run, replay, trace, isa, models, bench", argv[1]);
+        return usage_error(
+            "there is no verb '%s'; the verbs are run, replay, trace, isa, models, bench", argv[1]);
     static Args a;
     a.cta = a.warp = -1;
     a.last_cycle = UINT64_MAX;

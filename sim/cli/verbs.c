@@ -16,16 +16,20 @@
 static int fail(const Err *err)
 {
     err_print(stderr, err);
-    return err->kind == ERR_DEADLOCK ? RAO_DEADLOCK : err->kind == ERR_FAULT ? RAO_FAULT : RAO_BAD_INPUT;
+    return err->kind == ERR_DEADLOCK ? RAO_DEADLOCK
+           : err->kind == ERR_FAULT  ? RAO_FAULT
+                                     : RAO_BAD_INPUT;
 }
 
-/* The whole text or nothing: written beside the target, then renamed; a device or a pipe is itself written. */
+/* The whole text or nothing: written beside the target, then renamed; a device or a pipe is itself
+ * written. */
 static bool write_whole(const char *path, const char *text)
 {
     char tmp[4096];
     struct stat st;
     bool special = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
-    int n = special ? snprintf(tmp, sizeof tmp, "%s", path) : snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid());
+    int n = special ? snprintf(tmp, sizeof tmp, "%s", path)
+                    : snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid());
     if ((size_t)n >= sizeof tmp) {
         errno = ENAMETOOLONG;
         return false;
@@ -63,8 +67,14 @@ static int show(const Args *a, RaoResult *r)
     return rc;
 }
 
-int verb_run(const Args *a) { return show(a, rao_run(a->operand[0], &a->opt)); }
-int verb_replay(const Args *a) { return show(a, rao_replay(a->operand[0], &a->opt)); }
+int verb_run(const Args *a)
+{
+    return show(a, rao_run(a->operand[0], &a->opt));
+}
+int verb_replay(const Args *a)
+{
+    return show(a, rao_replay(a->operand[0], &a->opt));
+}
 
 int verb_trace(const Args *a)
 {
@@ -74,8 +84,10 @@ int verb_trace(const Args *a)
     Model model;
     SimResult *sim;
     int rc = RAO_OK;
-    TraceFilter filter = {.cta = a->cta, .warps = a->warp >= 0 ? (uint64_t)1 << a->warp : ~(uint64_t)0,
-                          .first = a->first_cycle, .last = a->last_cycle};
+    TraceFilter filter = {.cta = a->cta,
+                          .warps = a->warp >= 0 ? (uint64_t)1 << a->warp : ~(uint64_t)0,
+                          .first = a->first_cycle,
+                          .last = a->last_cycle};
     if (!trace_read(&arena, a->operand[0], &t, &err)) {
         rc = fail(&err);
     } else {
@@ -91,7 +103,9 @@ int verb_trace(const Args *a)
         bool ok = found && model_load(&arena, a->opt.model ? a->opt.model : h->model, &model, &err);
         for (size_t i = 0; ok && i < a->opt.n_set; i++)
             ok = model_set(&model, a->opt.set[i], &err);
-        SimDesc d = {.model = &model, .sms = h->sms, .shared_per_cta = h->shared_per_cta,
+        SimDesc d = {.model = &model,
+                     .sms = h->sms,
+                     .shared_per_cta = h->shared_per_cta,
                      .regs_per_thread = h->regs_per_thread};
         if (ok) {
             d.front = trace_printer(&arena, trace_front(&arena, t), t, stdout, &filter);
@@ -111,8 +125,11 @@ static int print_lowered(const Args *a)
     Err err = {0};
     Module *m;
     Model model;
-    CodeLayout layout = {.global_base = GLOBAL_BASE, .const_base = GLOBAL_BASE, .param_window = PARAM_WINDOW,
-                         .local_window = LOCAL_WINDOW, .shared_window = SHARED_WINDOW};
+    CodeLayout layout = {.global_base = GLOBAL_BASE,
+                         .const_base = GLOBAL_BASE,
+                         .param_window = PARAM_WINDOW,
+                         .local_window = LOCAL_WINDOW,
+                         .shared_window = SHARED_WINDOW};
     int rc = RAO_OK;
     if (!model_load(&arena, a->opt.model ? a->opt.model : "b200", &model, &err) ||
         !isa_parse_file(&arena, a->lower, &m, &err)) {
@@ -159,8 +176,8 @@ int verb_models(const Args *a)
     if (ok) {
         printf("key\tvalue\tunit\tstatus\tmeaning\tsource\n");
         for (int i = 0; i < MP_COUNT; i++)
-            printf("%s\t%g\t%s\t%s\t%s\t%s\n", param_info[i].key, m.v[i], param_info[i].unit, param_status_name[m.status[i]],
-                   param_info[i].meaning, m.source[i]);
+            printf("%s\t%g\t%s\t%s\t%s\t%s\n", param_info[i].key, m.v[i], param_info[i].unit,
+                   param_status_name[m.status[i]], param_info[i].meaning, m.source[i]);
     }
     int rc = ok ? RAO_OK : fail(&err);
     arena_free(&arena);

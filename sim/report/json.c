@@ -5,20 +5,36 @@
 #include <math.h>
 #include <string.h>
 
-static json_t *real(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-static void put(json_t *o, const char *key, json_t *v) { json_object_set_new(o, key, v); }
-static json_t *dim3(const uint32_t d[3]) { return json_pack("[i,i,i]", (int)d[0], (int)d[1], (int)d[2]); }
-static json_t *count(uint64_t v) { return json_integer((json_int_t)v); }
+static json_t *real(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+static void put(json_t *o, const char *key, json_t *v)
+{
+    json_object_set_new(o, key, v);
+}
+static json_t *dim3(const uint32_t d[3])
+{
+    return json_pack("[i,i,i]", (int)d[0], (int)d[1], (int)d[2]);
+}
+static json_t *count(uint64_t v)
+{
+    return json_integer((json_int_t)v);
+}
 
 static json_t *stalls(const WarpStat *s)
 {
     json_t *o = json_object();
     for (int i = 0; i < ST_COUNT; i++)
-        put(o, stall_name[i], real(s->resident ? 100 * (double)s->stall[i] / (double)s->resident : 0));
+        put(o, stall_name[i],
+            real(s->resident ? 100 * (double)s->stall[i] / (double)s->resident : 0));
     return o;
 }
 
-static double issue_pct(const WarpStat *s) { return s->resident ? 100 * (double)s->issued / (double)s->resident : 0; }
+static double issue_pct(const WarpStat *s)
+{
+    return s->resident ? 100 * (double)s->issued / (double)s->resident : 0;
+}
 
 static json_t *roles(const KernelReport *k, WarpStat *all)
 {
@@ -36,8 +52,9 @@ static json_t *roles(const KernelReport *k, WarpStat *all)
                 continue;
             report_sync_name(x->sync, name, sizeof name);
             report_roles_of(k, x->signallers, who, sizeof who);
-            json_array_append_new(waits, json_pack("{s:i,s:s,s:o,s:o,s:s}", "warp", (int)x->warp, "object", name, "waits",
-                                                   count(x->waits), "cycles", count(x->cycles), "from", who));
+            json_array_append_new(waits, json_pack("{s:i,s:s,s:o,s:o,s:s}", "warp", (int)x->warp,
+                                                   "object", name, "waits", count(x->waits),
+                                                   "cycles", count(x->cycles), "from", who));
         }
         put(role, "waits", waits);
         put(o, k->roles[i].name, role);
@@ -66,11 +83,13 @@ static void put_sim(json_t *o, const Report *r, const KernelReport *k)
     put(o, "ctas_total", count(s->ctas_total));
     put(o, "warp_insts", count(s->warp_insts));
     put(o, "registers", count(k->code->n_slots));
-    json_t *ops = json_object(), *units = json_object(), *only = json_object(), *classes = json_object();
+    json_t *ops = json_object(), *units = json_object(), *only = json_object(),
+           *classes = json_object();
     for (int u = 0; u < U_COUNT; u++) {
         put(ops, unit_name[u], count(s->units[u].ops));
         put(units, unit_name[u],
-            json_pack("{s:o,s:o,s:o}", "busy_pct", real(s->cycles ? 100 * s->units[u].busy / (double)s->cycles : 0), "peak",
+            json_pack("{s:o,s:o,s:o}", "busy_pct",
+                      real(s->cycles ? 100 * s->units[u].busy / (double)s->cycles : 0), "peak",
                       real(s->units[u].peak), "achieved", real(s->units[u].work)));
         put(only, unit_name[u], real(s->only_limit[u]));
     }
@@ -84,14 +103,18 @@ static void put_sim(json_t *o, const Report *r, const KernelReport *k)
     put(o, "roles", roles(k, &all));
     put(o, "issue_pct", real(issue_pct(&all)));
     put(o, "stalls", stalls(&all));
-    put(o, "bottleneck", json_pack("{s:s,s:s,s:s,s:o}", "unit", unit_name[v.limit], "second", unit_name[v.second], "text",
-                                   v.text, "only_limit", only));
-    put(o, "step", json_pack("{s:o,s:i,s:o,s:o}", "trips", real(v.steps), "line", (int)v.step_line, "cycles",
-                             real(v.cycles_per_step), "mmas", real(v.step_mmas)));
+    put(o, "bottleneck",
+        json_pack("{s:s,s:s,s:s,s:o}", "unit", unit_name[v.limit], "second", unit_name[v.second],
+                  "text", v.text, "only_limit", only));
+    put(o, "step",
+        json_pack("{s:o,s:i,s:o,s:o}", "trips", real(v.steps), "line", (int)v.step_line, "cycles",
+                  real(v.cycles_per_step), "mmas", real(v.step_mmas)));
     put(o, "memory",
-        json_pack("{s:{s:o,s:o,s:o,s:o},s:o,s:o,s:o}", "smem_bytes", "lds", count(s->smem_bytes_lds), "sts",
-                  count(s->smem_bytes_sts), "tma", count(s->smem_bytes_tma), "mma", count(s->smem_bytes_mma), "bank_conflicts",
-                  count(s->bank_conflicts), "l2_bytes", count(s->l2_bytes), "dram_bytes", count(s->dram_bytes)));
+        json_pack("{s:{s:o,s:o,s:o,s:o},s:o,s:o,s:o}", "smem_bytes", "lds",
+                  count(s->smem_bytes_lds), "sts", count(s->smem_bytes_sts), "tma",
+                  count(s->smem_bytes_tma), "mma", count(s->smem_bytes_mma), "bank_conflicts",
+                  count(s->bank_conflicts), "l2_bytes", count(s->l2_bytes), "dram_bytes",
+                  count(s->dram_bytes)));
 }
 
 static void put_functional(json_t *o, const KernelReport *k)
@@ -122,15 +145,19 @@ static json_t *deadlock(const Report *r)
     for (uint32_t i = 0; i < d->n_waits; i++) {
         const DeadWait *w = &d->waits[i];
         char object[64], role[128];
-        uint32_t sync = w->kind == OK_MBAR_WAIT ? w->sync : w->kind == OK_BAR_SYNC ? 0x80000000u | w->sync : 0xc0000000u;
+        uint32_t sync = w->kind == OK_MBAR_WAIT  ? w->sync
+                        : w->kind == OK_BAR_SYNC ? 0x80000000u | w->sync
+                                                 : 0xc0000000u;
         report_sync_name(sync, object, sizeof object);
         report_roles_of(k, w->warp < 32 ? 1u << w->warp : 0, role, sizeof role);
         json_array_append_new(
-            waits, json_pack("{s:s,s:i,s:i,s:i,s:i,s:s,s:i,s:{s:i,s:i},s:{s:I,s:I}}", "role", role, "cta", (int)w->cta, "warp",
-                             (int)w->warp, "pc", (int)w->insn, "line",
-                             (int)k->code->func->insns[k->code->insns[w->insn].ptx].loc.line, "barrier", object, "phase",
-                             w->kind == OK_MBAR_WAIT ? (int)w->parity : 0, "arrivals", "had", (int)w->arrivals_had, "needed", (int)w->arrivals_needed, "bytes",
-                             "had", (json_int_t)w->bytes_had, "needed", (json_int_t)w->bytes_needed));
+            waits,
+            json_pack("{s:s,s:i,s:i,s:i,s:i,s:s,s:i,s:{s:i,s:i},s:{s:I,s:I}}", "role", role, "cta",
+                      (int)w->cta, "warp", (int)w->warp, "pc", (int)w->insn, "line",
+                      (int)k->code->func->insns[k->code->insns[w->insn].ptx].loc.line, "barrier",
+                      object, "phase", w->kind == OK_MBAR_WAIT ? (int)w->parity : 0, "arrivals",
+                      "had", (int)w->arrivals_had, "needed", (int)w->arrivals_needed, "bytes",
+                      "had", (json_int_t)w->bytes_had, "needed", (json_int_t)w->bytes_needed));
     }
     return json_pack("{s:o,s:o}", "at_cycle", count(d->cycle), "waits", waits);
 }
@@ -160,7 +187,9 @@ char *report_json(const Report *r)
         put(o, "assumed_parameters", json_integer(model_assumed_count(r->model)));
     }
     if (r->recorded_cycles)
-        put(o, "recorded", json_pack("{s:s,s:o}", "model", r->recorded_model, "cycles", count(r->recorded_cycles)));
+        put(o, "recorded",
+            json_pack("{s:s,s:o}", "model", r->recorded_model, "cycles",
+                      count(r->recorded_cycles)));
     uint64_t warp_insts = 0;
     json_t *list = json_array();
     for (uint32_t i = 0; i < r->n_kernels; i++) {
@@ -181,19 +210,23 @@ char *report_json(const Report *r)
     json_t *checks = json_array(), *faults = json_array();
     for (uint32_t i = 0; i < r->n_checks; i++) {
         const CheckResult *c = &r->checks[i];
-        json_array_append_new(checks, json_pack("{s:s,s:s,s:o,s:o,s:o,s:b}", "tensor", c->tensor, "reference", c->reference,
-                                                "rel_err", real(c->rel_err), "max_rel_err", real(c->max_rel_err), "share",
-                                                real(c->share), "pass", (int)c->pass));
+        json_array_append_new(
+            checks, json_pack("{s:s,s:s,s:o,s:o,s:o,s:b}", "tensor", c->tensor, "reference",
+                              c->reference, "rel_err", real(c->rel_err), "max_rel_err",
+                              real(c->max_rel_err), "share", real(c->share), "pass", (int)c->pass));
     }
     put(o, "checks", checks);
     if (r->err && r->err->kind != ERR_NONE)
-        json_array_append_new(faults, json_pack("{s:s,s:i,s:s}", "file", r->err->loc.file ? r->err->loc.file : "", "line",
+        json_array_append_new(faults, json_pack("{s:s,s:i,s:s}", "file",
+                                                r->err->loc.file ? r->err->loc.file : "", "line",
                                                 (int)r->err->loc.line, "message", r->err->msg));
     put(o, "faults", faults);
     if (r->dead && r->n_kernels)
         put(o, "deadlock", deadlock(r));
-    put(o, "host", json_pack("{s:o,s:o,s:o}", "seconds", real(r->host_seconds), "run_seconds", real(r->run_seconds),
-                             "warp_insts_per_s", real(r->run_seconds > 0 ? (double)warp_insts / r->run_seconds : 0)));
+    put(o, "host",
+        json_pack("{s:o,s:o,s:o}", "seconds", real(r->host_seconds), "run_seconds",
+                  real(r->run_seconds), "warp_insts_per_s",
+                  real(r->run_seconds > 0 ? (double)warp_insts / r->run_seconds : 0)));
     char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(o);
     return text;

@@ -1,5 +1,5 @@
-/* The report: what a person (text) or a program (JSON) reads after a run. Takes results, adds no physics: every figure
- * is a count of the time core, a model parameter, or a quotient of such. */
+/* The report: what a person (text) or a program (JSON) reads after a run. Takes results, adds no
+ * physics: every figure is a count of the time core, a model parameter, or a quotient of such. */
 #ifndef RAO_REPORT_REPORT_H
 #define RAO_REPORT_REPORT_H
 
@@ -16,7 +16,7 @@ typedef struct KernelReport {
     const char *kernel;
     uint32_t grid[3], block[3], cluster[3];
     double flops;
-    ReportRole *roles;    /* every warp in exactly one */
+    ReportRole *roles; /* every warp in exactly one */
     uint32_t n_roles;
     const Code *code;
     const SimResult *sim; /* NULL: functional run, or it did not finish */
@@ -31,11 +31,11 @@ typedef struct Report {
     const CheckResult *checks;
     uint32_t n_checks;
     bool checked;
-    Cycle recorded_cycles;         /* replay: what the recording run took; else 0 */
+    Cycle recorded_cycles; /* replay: what the recording run took; else 0 */
     const char *recorded_model;
     double host_seconds, run_seconds; /* all; executing and timing alone */
-    const Err *err;       /* NULL or ERR_NONE: it ran */
-    const Deadlock *dead; /* NULL: none */
+    const Err *err;                   /* NULL or ERR_NONE: it ran */
+    const Deadlock *dead;             /* NULL: none */
 } Report;
 
 void report_text(FILE *out, const Report *r);
@@ -44,13 +44,13 @@ char *report_json(const Report *r);
 
 /* What both print. Times in cycles of the whole grid. */
 typedef struct Verdict {
-    Unit limit, second;         /* by only_limit */
+    Unit limit, second; /* by only_limit */
     double clock_ghz, time_us, tflops, peak_tflops, pct_of_peak;
-    double steps;               /* of the main loop, over all simulated SMs; 0: no loop found */
-    uint32_t step_line;         /* PTX line of that loop's first instruction */
-    double cycles_per_step;     /* per SM */
-    double step_mmas;           /* MMA instructions in one trip */
-    char text[1536];            /* the verdict in sentences */
+    double steps;           /* of the main loop, over all simulated SMs; 0: no loop found */
+    uint32_t step_line;     /* PTX line of that loop's first instruction */
+    double cycles_per_step; /* per SM */
+    double step_mmas;       /* MMA instructions in one trip */
+    char text[1536];        /* the verdict in sentences */
 } Verdict;
 void report_verdict(const Report *r, const KernelReport *k, Verdict *v);
 

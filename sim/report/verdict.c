@@ -1,5 +1,5 @@
-/* What limits a run, from its counters. Nothing here is a model of its own: "only this unit" is the time core's
- * work / throughput of that unit, waits are its parked cycles. */
+/* What limits a run, from its counters. Nothing here is a model of its own: "only this unit" is the
+ * time core's work / throughput of that unit, waits are its parked cycles. */
 #include "sim/report/report.h"
 
 #include <stdarg.h>
@@ -74,8 +74,9 @@ static bool loop_at(const KernelReport *k, uint32_t i, uint64_t *mmas, uint64_t 
     return *mmas && *trips;
 }
 
-/* The main loop: among the loops that issue at least two fifths of all tensor operations (prologue and tail of a
- * pipelined loop hold the rest), the one with the fewest MMAs a trip. A step is that many MMAs, wherever issued. */
+/* The main loop: among the loops that issue at least two fifths of all tensor operations (prologue
+ * and tail of a pipelined loop hold the rest), the one with the fewest MMAs a trip. A step is that
+ * many MMAs, wherever issued. */
 static void find_step(const KernelReport *k, Verdict *v)
 {
     const SimResult *s = k->sim;
@@ -108,19 +109,27 @@ static void say_limit(const KernelReport *k, Verdict *v)
     double cycles = s->cycles ? (double)s->cycles : 1, first = s->only_limit[v->limit] / cycles;
     double second = s->only_limit[v->second] / cycles;
     if (first >= 0.85)
-        say(v, "%s limits: its work alone fills %.0f %% of the run.", unit_name[v->limit], 100 * first);
+        say(v, "%s limits: its work alone fills %.0f %% of the run.", unit_name[v->limit],
+            100 * first);
     else if (first >= 0.5)
-        say(v, "%s comes nearest to limiting: its work alone fills %.0f %% of the run; the rest is waiting between roles, fill and drain.",
+        say(v,
+            "%s comes nearest to limiting: its work alone fills %.0f %% of the run; the rest is "
+            "waiting between roles, fill and drain.",
             unit_name[v->limit], 100 * first);
     else
-        say(v, "No unit limits: the busiest, %s, has work for %.0f %% of the run; latencies and waits between roles decide.",
+        say(v,
+            "No unit limits: the busiest, %s, has work for %.0f %% of the run; latencies and waits "
+            "between roles decide.",
             unit_name[v->limit], 100 * first);
     say(v, " Runner-up: %s, %.0f %%.", unit_name[v->second], 100 * second);
     if (v->steps > 0) {
         double per_step = s->sms_simulated / v->steps;
-        say(v, "\nA step (one trip of the main loop at PTX line %u, %.0f MMAs) takes %.0f cycles; if only %s limited: %.0f, if only %s: %.0f.",
-            v->step_line, v->step_mmas, v->cycles_per_step, unit_name[v->limit], s->only_limit[v->limit] * per_step,
-            unit_name[v->second], s->only_limit[v->second] * per_step);
+        say(v,
+            "\nA step (one trip of the main loop at PTX line %u, %.0f MMAs) takes %.0f cycles; if "
+            "only %s limited: %.0f, if only %s: %.0f.",
+            v->step_line, v->step_mmas, v->cycles_per_step, unit_name[v->limit],
+            s->only_limit[v->limit] * per_step, unit_name[v->second],
+            s->only_limit[v->second] * per_step);
     }
 }
 
@@ -136,7 +145,8 @@ static void say_waits(const KernelReport *k, Verdict *v)
             uint64_t cycles = 0, n = 0;
             uint32_t who = 0;
             for (uint32_t j = 0; j < s->n_waits; j++)
-                if (s->waits[j].sync == s->waits[i].sync && (k->roles[r].warps >> s->waits[j].warp & 1)) {
+                if (s->waits[j].sync == s->waits[i].sync &&
+                    (k->roles[r].warps >> s->waits[j].warp & 1)) {
                     cycles += s->waits[j].cycles;
                     n += s->waits[j].waits;
                     who |= s->waits[j].signallers;
@@ -154,12 +164,16 @@ static void say_waits(const KernelReport *k, Verdict *v)
         report_sync_name(sync, name, sizeof name);
         report_roles_of(k, signallers, who, sizeof who);
         if (sync >= 0xc0000000u) {
-            say(v, "\n%s waits %.0f %% of its time for groups of copies, the cluster barrier or resources, %.0f cycles each time.",
-                k->roles[r].name, 100 * (double)best / (double)role.resident, waits ? (double)best / (double)waits : 0);
+            say(v,
+                "\n%s waits %.0f %% of its time for groups of copies, the cluster barrier or "
+                "resources, %.0f cycles each time.",
+                k->roles[r].name, 100 * (double)best / (double)role.resident,
+                waits ? (double)best / (double)waits : 0);
             continue;
         }
-        say(v, "\n%s waits %.0f %% of its time for %s (from %s), %.0f cycles each time.", k->roles[r].name,
-            100 * (double)best / (double)role.resident, name, who, waits ? (double)best / (double)waits : 0);
+        say(v, "\n%s waits %.0f %% of its time for %s (from %s), %.0f cycles each time.",
+            k->roles[r].name, 100 * (double)best / (double)role.resident, name, who,
+            waits ? (double)best / (double)waits : 0);
     }
 }
 

@@ -445,6 +445,7 @@ void sync_unpark(Sm *sm, uint32_t slot, uint32_t sync_key, Cycle at, uint32_t si
 bool sync_groups_done(const GroupCount *g, uint32_t pending, bool read);
 void sync_groups_check(Sm *sm, uint32_t slot, Cycle now);
 void sync_cp_check(Sm *sm, uint32_t slot, Cycle now);
+void sync_bar_exited(Sm *sm, uint32_t slot, Cycle now);
 void sync_cluster_exit(Sm *sm, uint32_t slot, Cycle now);
 void sync_release(Sm *sm, Cycle now); /* registers or tensor memory were given back */
 uint32_t sync_key(const Op *op);

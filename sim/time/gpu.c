@@ -3,7 +3,7 @@
  * With fewer simulated SMs than the grid uses, they stand for the machine: the CTAs of wave w are
  * the ids w R .. w R + R - 1 (R = CTAs resident at once on the whole chip); of each wave the
  * simulated places take ids at equal distance. L2 and HBM give them their share. The time is that
- * of the slowest simulated SM.
+ * of the slowest simulated SM, or of the last store's arrival in L2.
  *
  * Clusters are dispatched whole, to SMs of one group. Times: launch.cycles, then one CTA every
  * dispatch.interval, cta.start to the first instruction; a freed slot gets the next cluster in
@@ -385,7 +385,8 @@ bool sim_run(Arena *a, const SimDesc *d, SimResult **out, Deadlock *dead, Err *e
         deadlock_report(s, a, dead, now);
         return false;
     }
-    s->res->cycles = s->end;
+    Cycle drained = (Cycle)ceil(s->chip.l2_free); /* the grid ends when its last stores are in L2 */
+    s->res->cycles = s->end > drained ? s->end : drained;
     stats_finish(s, a);
     *out = s->res;
     return true;

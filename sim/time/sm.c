@@ -338,6 +338,7 @@ void sm_warp_exit(Sm *sm, uint32_t slot, Cycle now)
     st->resident += sum;
     sync_cluster_exit(sm, slot, now);
     sm->cta[w->cta].warps_left--;
+    sync_bar_exited(sm, slot, now);
     sm_cta_check_end(sm, w->cta, now);
 }
 

@@ -168,6 +168,31 @@ static void mbar_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 
 /* ---- named and cluster barriers ---- */
 
+static void bar_release(Sm *sm, uint32_t place, uint32_t bar, uint32_t warp, Cycle at)
+{
+    for (uint64_t m = sm->parked; m; m &= m - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(m);
+        TWarp *v = &sm->warp[i];
+        if (v->cta == place && v->park.kind == OK_BAR_SYNC && v->park.sync == bar)
+            sync_unpark(sm, i, sync_key(&v->park), at, 1u << (warp % 32));
+    }
+}
+
+/* Threads that have exited count as arrived at a barrier of the whole CTA. */
+void sync_bar_exited(Sm *sm, uint32_t slot, Cycle now)
+{
+    const TWarp *w = &sm->warp[slot];
+    TCta *c = &sm->cta[w->cta];
+    uint32_t all = sm->sim->n_warps * WARP_LANES, left = c->warps_left * WARP_LANES;
+    for (uint32_t i = 0; left < all && i < N_NAMED_BARRIERS; i++) {
+        NamedBarrier *b = &c->bar[i];
+        if (b->arrived == 0 || b->expected != all || b->arrived < left)
+            continue;
+        if (named_barrier_arrive(b, all, all - b->arrived) == BAR_COMPLETE)
+            bar_release(sm, w->cta, i, w->id, now + sm->sim->p.bar);
+    }
+}
+
 static void named_barrier(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 {
     TWarp *w = &sm->warp[slot];
@@ -184,14 +209,10 @@ static void named_barrier(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     if (r == BAR_WAITING) {
         if (op->kind == OK_BAR_SYNC)
             sync_park(sm, slot, op, now);
+        sync_bar_exited(sm, slot, now);
         return;
     }
-    for (uint64_t m = sm->parked; m; m &= m - 1) {
-        uint32_t i = (uint32_t)__builtin_ctzll(m);
-        TWarp *v = &sm->warp[i];
-        if (v->cta == w->cta && v->park.kind == OK_BAR_SYNC && v->park.sync == op->sync)
-            sync_unpark(sm, i, sync_key(&v->park), at, 1u << (w->id % 32));
-    }
+    bar_release(sm, w->cta, op->sync, w->id, at);
     if (op->kind == OK_BAR_SYNC)
         hold(sm, slot, op, now, at);
 }

@@ -24,7 +24,10 @@ void bytes_free(Bytes *b)
     *b = (Bytes){0};
 }
 
-void put_byte(Bytes *b, uint8_t v) { put_bytes(b, &v, 1); }
+void put_byte(Bytes *b, uint8_t v)
+{
+    put_bytes(b, &v, 1);
+}
 
 void put_uint(Bytes *b, uint64_t v)
 {
@@ -36,9 +39,15 @@ void put_uint(Bytes *b, uint64_t v)
     put_bytes(b, text, n);
 }
 
-void put_int(Bytes *b, int64_t v) { put_uint(b, (uint64_t)v << 1 ^ (uint64_t)(v >> 63)); }
+void put_int(Bytes *b, int64_t v)
+{
+    put_uint(b, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
+}
 
-void put_double(Bytes *b, double v) { put_bytes(b, &v, sizeof v); }
+void put_double(Bytes *b, double v)
+{
+    put_bytes(b, &v, sizeof v);
+}
 
 void put_text(Bytes *b, const char *s)
 {
@@ -99,7 +108,8 @@ char *get_text(Cursor *c, Arena *a)
     return s;
 }
 
-/* One bit per field that differs from the last Op of this info; bit 7: the info itself is not the expected one. */
+/* One bit per field that differs from the last Op of this info; bit 7: the info itself is not the
+ * expected one. */
 enum { F_KIND = 1, F_SYNC = 2, F_ARG0 = 4, F_ARG1 = 8, F_SIZE = 16, F_ADDR = 32, F_HANDLE = 64 };
 
 void put_op(Bytes *b, const Op *op, Op *last)

@@ -1,13 +1,13 @@
-/* Inside of a trace, shared by recorder and reader: bytes, variable-length integers, and the per-warp event stream.
+/* Inside of a trace, shared by recorder and reader: bytes, variable-length integers, and the
+ * per-warp event stream.
  *
  * A warp's stream is a sequence of events:
  *
- *   RUN    varint z(first - expected), n, z(dyn - (first + n))   what front_next gave; "expected" is the op after the
- *                                                                last dyn; dyn == OP_NONE is written as END instead
- *   OPS    count, then per Op: a mask byte of the fields that differ from the last Op of the same info, and those
- *          fields as zigzag deltas
- *   YIELD  the driver switched the parked warp to another split
- *   END    the warp has ended (first, n of the final run before it)
+ *   RUN    varint z(first - expected), n, z(dyn - (first + n))   what front_next gave; "expected"
+ * is the op after the last dyn; dyn == OP_NONE is written as END instead OPS    count, then per Op:
+ * a mask byte of the fields that differ from the last Op of the same info, and those fields as
+ * zigzag deltas YIELD  the driver switched the parked warp to another split END    the warp has
+ * ended (first, n of the final run before it)
  */
 #ifndef RAO_TRACE_CODEC_H
 #define RAO_TRACE_CODEC_H

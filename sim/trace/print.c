@@ -62,16 +62,21 @@ static const char *role_of(const Printer *p, uint32_t warp)
     return "-";
 }
 
-static void print_op(const Printer *p, uint32_t slot, uint32_t warp, uint32_t info, const char *cycle, const Op *op)
+static void print_op(const Printer *p, uint32_t slot, uint32_t warp, uint32_t info,
+                     const char *cycle, const Op *op)
 {
     const Code *c = p->front.code;
     fprintf(p->out, "%s\t%u\t%u\t%s\t%u\t%s\t%s", cycle, p->cta[slot], warp, role_of(p, warp),
-            c->func->insns[c->insns[info].ptx].loc.line, op_row[c->insns[info].op].id, unit_name[c->ops[info].unit]);
+            c->func->insns[c->insns[info].ptx].loc.line, op_row[c->insns[info].op].id,
+            unit_name[c->ops[info].unit]);
     if (op) {
         fprintf(p->out, "\t%s", kind_name[op->kind]);
-        const struct { const char *name; uint64_t value; } fields[] = {
-            {"sync", op->sync}, {"arg0", op->arg0}, {"arg1", op->arg1}, {"bytes", op->bytes}, {"waves", op->waves},
-            {"addr", op->addr}, {"async", op->handle != 0}};
+        const struct {
+            const char *name;
+            uint64_t value;
+        } fields[] = {{"sync", op->sync},        {"arg0", op->arg0},   {"arg1", op->arg1},
+                      {"bytes", op->bytes},      {"waves", op->waves}, {"addr", op->addr},
+                      {"async", op->handle != 0}};
         for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
             if (fields[i].value)
                 fprintf(p->out, " %s=0x%" PRIx64, fields[i].name, fields[i].value);
@@ -93,12 +98,14 @@ static void pr_next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
     p->pending[slot * f->n_warps + warp] = *run;
 }
 
-static uint32_t pr_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST], Err *err)
+static uint32_t pr_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST],
+                        Err *err)
 {
     Printer *p = (Printer *)f;
     uint32_t n = p->inner->ops->exec(p->inner, slot, warp, now, ops, err);
     const TraceFilter *k = &p->filter;
-    if ((k->cta >= 0 && k->cta != p->cta[slot]) || !(k->warps >> warp & 1) || now < k->first || now > k->last)
+    if ((k->cta >= 0 && k->cta != p->cta[slot]) || !(k->warps >> warp & 1) || now < k->first ||
+        now > k->last)
         return n;
     const OpRun *run = &p->pending[slot * f->n_warps + warp];
     for (uint32_t i = 0; i < run->n; i++)

@@ -33,7 +33,8 @@ int stream_event(StreamPos *p, uint32_t n_ops, OpRun *run, Op ops[OP_BURST], uin
     return p->c.bad ? 0 : ev;
 }
 
-/* Walks a stream once, so that the front end may trust it: events alternate RUN, OPS; END is the last. */
+/* Walks a stream once, so that the front end may trust it: events alternate RUN, OPS; END is the
+ * last. */
 static bool stream_check(const TraceWarp *w, uint32_t n_ops, Op *last)
 {
     memset(last, 0, n_ops * sizeof *last);
@@ -72,9 +73,11 @@ static uint8_t *load(Arena *a, const char *path, size_t *size, Err *err)
     if (raw.n >= 12)
         memcpy(&version, raw.data + 8, 4);
     if (raw.n < 12 || memcmp(raw.data, TRACE_MAGIC, 8) != 0) {
-        err_set(err, ERR_SYNTAX, loc, "this is not a Rao trace (it does not begin with " TRACE_MAGIC ")");
+        err_set(err, ERR_SYNTAX, loc,
+                "this is not a Rao trace (it does not begin with " TRACE_MAGIC ")");
     } else if (version != TRACE_VERSION) {
-        err_set(err, ERR_SYNTAX, loc, "trace version %u; this program reads version %u", version, TRACE_VERSION);
+        err_set(err, ERR_SYNTAX, loc, "trace version %u; this program reads version %u", version,
+                TRACE_VERSION);
     } else {
         unsigned long long n = ZSTD_getFrameContentSize(raw.data + 12, raw.n - 12);
         if (n == ZSTD_CONTENTSIZE_UNKNOWN || n == ZSTD_CONTENTSIZE_ERROR || n > MAX_TRACE_BYTES ||
@@ -128,7 +131,8 @@ static void get_header(Cursor *c, Arena *a, TraceHeader *h)
 }
 
 /* Reads a table of names and gives for each the index in this program's table, or UINT32_MAX. */
-static uint32_t *get_names(Cursor *c, Arena *a, uint64_t *n, uint32_t count, const char *(*name)(uint32_t))
+static uint32_t *get_names(Cursor *c, Arena *a, uint64_t *n, uint32_t count,
+                           const char *(*name)(uint32_t))
 {
     *n = get_uint(c);
     if (c->bad || *n > 4096) {
@@ -146,8 +150,14 @@ static uint32_t *get_names(Cursor *c, Arena *a, uint64_t *n, uint32_t count, con
     return map;
 }
 
-static const char *name_of_tclass(uint32_t i) { return tclass_name[i]; }
-static const char *name_of_op(uint32_t i) { return op_row[i].id; }
+static const char *name_of_tclass(uint32_t i)
+{
+    return tclass_name[i];
+}
+static const char *name_of_op(uint32_t i)
+{
+    return op_row[i].id;
+}
 
 static bool get_code(Cursor *c, Arena *a, Code *code, Loc loc, Err *err)
 {
@@ -176,10 +186,12 @@ static bool get_code(Cursor *c, Arena *a, Code *code, Loc loc, Err *err)
         uint64_t row = get_uint(c);
         func->insns[i].loc = (Loc){ptx, (uint32_t)get_uint(c), 0};
         uint64_t target = get_uint(c), n_src = get_uint(c), n_dst = get_uint(c);
-        if (c->bad || target >= n || t >= n_tc || row >= n_rows || o->kind >= OK_COUNT || n_src > 1024 || n_dst > 255)
+        if (c->bad || target >= n || t >= n_tc || row >= n_rows || o->kind >= OK_COUNT ||
+            n_src > 1024 || n_dst > 255)
             return err_set(err, ERR_SYNTAX, loc, "the trace is damaged at op %u of its table", i);
         if (tc[t] == UINT32_MAX)
-            return err_set(err, ERR_SYNTAX, loc, "timing class %u of the trace does not exist in this version", t);
+            return err_set(err, ERR_SYNTAX, loc,
+                           "timing class %u of the trace does not exist in this version", t);
         o->tclass = (uint8_t)tc[t];
         o->unit = (uint8_t)tclass_unit[tc[t]];
         o->n_src = (uint16_t)n_src;
@@ -193,7 +205,8 @@ static bool get_code(Cursor *c, Arena *a, Code *code, Loc loc, Err *err)
         for (uint64_t k = 0; k < n_src + n_dst; k++) {
             uint64_t d = get_uint(c);
             if (c->bad || d >= code->n_slots + code->n_preds)
-                return err_set(err, ERR_SYNTAX, loc, "the trace is damaged at op %u of its table", i);
+                return err_set(err, ERR_SYNTAX, loc, "the trace is damaged at op %u of its table",
+                               i);
             code->deps[code->n_deps++] = (uint16_t)d;
         }
     }
@@ -207,12 +220,13 @@ static bool get_streams(Cursor *c, Arena *a, Trace *t, Loc loc, Err *err)
     for (int i = 0; i < 3; i++) {
         const TraceHeader *h = &t->header;
         ctas *= h->grid[i];
-        if (ctas == 0 || ctas > INT32_MAX || h->block[i] == 0 || h->block[i] > 1024 || h->cluster[i] == 0 ||
-            h->cluster[i] > 16 || h->grid[i] % h->cluster[i] != 0)
-            return err_set(err, ERR_SYNTAX, loc, "the trace is damaged: bad grid, block or cluster");
+        if (ctas == 0 || ctas > INT32_MAX || h->block[i] == 0 || h->block[i] > 1024 ||
+            h->cluster[i] == 0 || h->cluster[i] > 16 || h->grid[i] % h->cluster[i] != 0)
+            return err_set(err, ERR_SYNTAX, loc,
+                           "the trace is damaged: bad grid, block or cluster");
     }
-    if (c->bad || n_warps == 0 || n_warps > 64 || n_ctas > (uint64_t)(c->end - c->at) || n_ctas > ctas || threads > 2048 ||
-        n_warps != (threads + 31) / 32)
+    if (c->bad || n_warps == 0 || n_warps > 64 || n_ctas > (uint64_t)(c->end - c->at) ||
+        n_ctas > ctas || threads > 2048 || n_warps != (threads + 31) / 32)
         return err_set(err, ERR_SYNTAX, loc, "the trace is damaged: bad number of CTAs or warps");
     t->n_warps = (uint32_t)n_warps;
     t->n_ctas = (uint32_t)n_ctas;
@@ -224,11 +238,13 @@ static bool get_streams(Cursor *c, Arena *a, Trace *t, Loc loc, Err *err)
         for (uint32_t w = 0; w < n_warps; w++) {
             uint64_t n = get_uint(c);
             if (c->bad || n > (uint64_t)(c->end - c->at))
-                return err_set(err, ERR_SYNTAX, loc, "the trace is cut in CTA %u, warp %u", t->ctas[i].cta, w);
+                return err_set(err, ERR_SYNTAX, loc, "the trace is cut in CTA %u, warp %u",
+                               t->ctas[i].cta, w);
             t->ctas[i].warps[w] = (TraceWarp){c->at, n};
             c->at += n;
             if (!stream_check(&t->ctas[i].warps[w], t->code.n_ops, last))
-                return err_set(err, ERR_SYNTAX, loc, "the trace is damaged in CTA %u, warp %u", t->ctas[i].cta, w);
+                return err_set(err, ERR_SYNTAX, loc, "the trace is damaged in CTA %u, warp %u",
+                               t->ctas[i].cta, w);
         }
     }
     return true;
@@ -252,4 +268,7 @@ bool trace_read(Arena *a, const char *path, Trace **out, Err *err)
     return true;
 }
 
-const TraceHeader *trace_header(const Trace *t) { return &t->header; }
+const TraceHeader *trace_header(const Trace *t)
+{
+    return &t->header;
+}

@@ -72,7 +72,8 @@ static void rec_next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
     l->expected = run->dyn + 1;
 }
 
-static uint32_t rec_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST], Err *err)
+static uint32_t rec_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST],
+                         Err *err)
 {
     Recorder *r = (Recorder *)f;
     uint32_t n = r->inner->ops->exec(r->inner, slot, warp, now, ops, err);
@@ -143,7 +144,10 @@ Recorder *recorder_new(Arena *a, Front *inner)
     return r;
 }
 
-Front *recorder_front(Recorder *r) { return &r->front; }
+Front *recorder_front(Recorder *r)
+{
+    return &r->front;
+}
 
 void recorder_free(Recorder *r)
 {
@@ -170,7 +174,8 @@ static void put_header(Bytes *b, const TraceHeader *h, uint64_t footprint)
         put_uint(b, h->block[i]);
         put_uint(b, h->cluster[i]);
     }
-    const uint64_t numbers[] = {h->sms, h->sms_total, h->shared_per_cta, h->regs_per_thread, h->cycles};
+    const uint64_t numbers[] = {h->sms, h->sms_total, h->shared_per_cta, h->regs_per_thread,
+                                h->cycles};
     for (size_t i = 0; i < 5; i++)
         put_uint(b, numbers[i]);
     put_double(b, h->flops);
@@ -191,7 +196,8 @@ static uint32_t target_op(const Code *c, const CodeInsn *in)
     return 0;
 }
 
-/* Timing classes and instruction rows are written by name, so that a table that grows does not change old traces. */
+/* Timing classes and instruction rows are written by name, so that a table that grows does not
+ * change old traces. */
 static void put_code(Bytes *b, const Code *c)
 {
     put_uint(b, TC_COUNT);
@@ -220,12 +226,14 @@ static void put_code(Bytes *b, const Code *c)
     }
 }
 
-/* Opens a file beside `path`, to be renamed when it is whole; a device or a pipe is itself written. NULL: err says why. */
+/* Opens a file beside `path`, to be renamed when it is whole; a device or a pipe is itself written.
+ * NULL: err says why. */
 static FILE *open_beside(const char *path, char tmp[4096], Err *err)
 {
     struct stat st;
     bool special = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
-    int n = special ? snprintf(tmp, 4096, "%s", path) : snprintf(tmp, 4096, "%s.tmp.%ld", path, (long)getpid());
+    int n = special ? snprintf(tmp, 4096, "%s", path)
+                    : snprintf(tmp, 4096, "%s.tmp.%ld", path, (long)getpid());
     FILE *f = n < 4096 ? fopen(tmp, "wb") : NULL;
     if (!f)
         err_set(err, ERR_IO, (Loc){.file = path}, "cannot write the trace: %s",
@@ -268,8 +276,8 @@ static bool write_file(const char *path, const Bytes *body, Err *err)
         err_set(err, ERR_IO, loc, "cannot compress the trace: %s", ZSTD_getErrorName(n));
     } else if ((f = open_beside(path, tmp, err))) {
         uint32_t version = TRACE_VERSION;
-        ok = fwrite(TRACE_MAGIC, 8, 1, f) == 1 && fwrite(&version, 4, 1, f) == 1 && fwrite(packed, n, 1, f) == 1 &&
-             fflush(f) == 0;
+        ok = fwrite(TRACE_MAGIC, 8, 1, f) == 1 && fwrite(&version, 4, 1, f) == 1 &&
+             fwrite(packed, n, 1, f) == 1 && fflush(f) == 0;
         ok = fclose(f) == 0 && ok;
         ok = ok && (strcmp(tmp, path) == 0 || rename(tmp, path) == 0);
         if (!ok) {

@@ -1,5 +1,5 @@
-/* Replay: the recorded streams as a front end. mbarriers live in a table instead of in shared memory; nothing else of
- * the machine's memories is needed. */
+/* Replay: the recorded streams as a front end. mbarriers live in a table instead of in shared
+ * memory; nothing else of the machine's memories is needed. */
 #include "sim/trace/reader.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 typedef struct ReplaySlot {
     const TraceCta *cta;
-    StreamPos *pos; /* per warp */
+    StreamPos *pos;                 /* per warp */
     uint32_t mbar_addr[MBAR_TABLE]; /* address + 1, 0 = free */
     uint64_t mbar_word[MBAR_TABLE];
 } ReplaySlot;
@@ -30,7 +30,8 @@ static bool rep_cta_start(Front *f, uint32_t slot, uint32_t cta, Err *err)
             found = &r->trace->ctas[i];
     if (!found)
         return err_set(err, ERR_SEMANTIC, (Loc){0},
-                       "CTA %u is not in this trace, which holds %u of the grid's CTAs; replay with the recorded --sms",
+                       "CTA %u is not in this trace, which holds %u of the grid's CTAs; replay "
+                       "with the recorded --sms",
                        cta, r->trace->n_ctas);
     ReplaySlot *s = r->slots[slot];
     uint32_t n_ops = r->trace->code.n_ops;
@@ -62,7 +63,8 @@ static void rep_next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
     }
 }
 
-static uint32_t rep_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST], Err *err)
+static uint32_t rep_exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST],
+                         Err *err)
 {
     (void)now;
     (void)err;
@@ -110,7 +112,10 @@ static void rep_tmem_alloc_done(Front *f, uint32_t slot, uint32_t warp, uint32_t
     (void)f, (void)slot, (void)warp, (void)column;
 }
 
-static void rep_cta_end(Front *f, uint32_t slot) { (void)f, (void)slot; }
+static void rep_cta_end(Front *f, uint32_t slot)
+{
+    (void)f, (void)slot;
+}
 
 static const FrontOps replay_ops = {
     .cta_start = rep_cta_start,
@@ -129,7 +134,8 @@ Front *trace_front(Arena *a, Trace *t)
     const TraceHeader *h = &t->header;
     r->trace = t;
     r->arena = a;
-    r->front = (Front){.ops = &replay_ops, .code = &t->code, .n_warps = t->n_warps, .footprint = h->footprint};
+    r->front = (Front){
+        .ops = &replay_ops, .code = &t->code, .n_warps = t->n_warps, .footprint = h->footprint};
     memcpy(r->front.grid, h->grid, sizeof h->grid);
     memcpy(r->front.block, h->block, sizeof h->block);
     memcpy(r->front.cluster, h->cluster, sizeof h->cluster);
