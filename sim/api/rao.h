@@ -54,7 +54,7 @@ typedef struct RaoOptions { /* {0} is a plain run on the B200 */
 
 typedef struct RaoResult RaoResult;
 
-/* Runs a launch file (docs/launch.md). Never returns NULL. */
+/* Runs a launch file (docs/launch.md). opt: NULL is {0}. Never returns NULL. */
 RaoResult *rao_run(const char *launch, const RaoOptions *opt);
 
 /* Runs a recorded trace; same model and no overrides give exactly the recorded cycles. Never

@@ -285,6 +285,8 @@ static RaoResult *finish(RaoResult *r, double start)
 
 RaoResult *rao_run(const char *launch, const RaoOptions *opt)
 {
+    static const RaoOptions plain;
+    opt = opt ? opt : &plain;
     double start = now_seconds();
     RaoResult *r = result_new(launch);
     GlobalMem *mem = mem_new();
@@ -330,6 +332,8 @@ static bool replay(RaoResult *r, const RaoOptions *o, const char *path)
 
 RaoResult *rao_replay(const char *trace, const RaoOptions *opt)
 {
+    static const RaoOptions plain;
+    opt = opt ? opt : &plain;
     double start = now_seconds();
     RaoResult *r = result_new(trace);
     replay(r, opt, trace);

@@ -108,7 +108,13 @@ static void say_limit(const KernelReport *k, Verdict *v)
     const SimResult *s = k->sim;
     double cycles = s->cycles ? (double)s->cycles : 1, first = s->only_limit[v->limit] / cycles;
     double second = s->only_limit[v->second] / cycles;
-    if (first >= 0.85)
+    if (first > 1.001)
+        say(v,
+            "%s limits: its work takes %.0f %% of the run's time; what is over (L2 still to be "
+            "written back) "
+            "is left when the kernel ends.",
+            unit_name[v->limit], 100 * first);
+    else if (first >= 0.85)
         say(v, "%s limits: its work alone fills %.0f %% of the run.", unit_name[v->limit],
             100 * first);
     else if (first >= 0.5)

@@ -25,9 +25,11 @@
 #define Q8 8u          /* pipes count in 1/256 cycle, so that 27 lanes a cycle stay 27 */
 #define GROUP_RING 64u /* bulk or cp.async groups of a warp that may pend; more count as one */
 #define MAX_CLUSTER 16u
-#define LOADS_IN_FLIGHT                                                                            \
-    512u /* global accesses of an SM before the LSU refuses; never the limit in the                \
-            public kernels, which hold at most 64 KB in flight with 128-byte lines */
+/* Global accesses of an SM before the LSU refuses; never the limit in the public kernels, which
+ * hold at most 64 KB in flight with 128-byte lines. */
+#define LOADS_IN_FLIGHT 512u
+/* Above LOADS_IN_FLIGHT + OP_BURST: no two copies in flight share a bit. */
+#define COPY_RING 1024u
 
 /* Pipes: what can refuse an operation for a while. The first are one per sub-partition, the rest
  * one per SM. */
@@ -76,6 +78,7 @@ typedef enum EventKind {
     EV_TMA_DATA,     /* who = flight: the first data arrive */
     EV_FLIGHT_DONE,  /* who = flight: complete */
     EV_STORE_READ,   /* who = flight: shared memory has been read */
+    EV_STORE_TAKEN,  /* L2 and HBM have taken a store: the LSU may send another */
 } EventKind;
 
 typedef struct Event {
@@ -183,8 +186,8 @@ typedef struct GroupCount { /* completion groups: counts of operations, in order
     uint32_t committed;         /* groups */
     uint32_t end[GROUP_RING];   /* issued count at the end of group i mod GROUP_RING */
     Cycle last_read, last_done; /* forced to be in order */
-    uint64_t ahead[LOADS_IN_FLIGHT /
-                   64]; /* cp.async: bit n: operation n is complete, an older one is not */
+    uint64_t
+        ahead[COPY_RING / 64]; /* cp.async: bit n: operation n is complete, an older one is not */
 } GroupCount;
 
 typedef struct TWarp {
@@ -432,6 +435,8 @@ void tma_store_read(Sm *sm, uint32_t flight, Cycle now);
 void tma_done(Sm *sm, uint32_t flight, Cycle now);
 
 /* memory.c */
+/* A load or store has left the SM: the LSU has room for another. */
+void memory_taken(Sm *sm, Cycle now);
 void memory_request(Sm *sm, Request r);
 void memory_serve(Sim *s, Cycle from);
 

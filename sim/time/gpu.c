@@ -385,7 +385,10 @@ bool sim_run(Arena *a, const SimDesc *d, SimResult **out, Deadlock *dead, Err *e
         deadlock_report(s, a, dead, now);
         return false;
     }
-    Cycle drained = (Cycle)ceil(s->chip.l2_free); /* the grid ends when its last stores are in L2 */
+    /* The grid ends when its last stores are in L2, and HBM has taken all but what L2 can hold. */
+    double held =
+        s->model->v[MP_L2_MIB] * 1048576.0 * s->n_sm / plan.sms_active / s->chip.dram_rate;
+    Cycle drained = (Cycle)ceil(fmax(s->chip.l2_free, s->chip.dram_free - held));
     s->res->cycles = s->end > drained ? s->end : drained;
     stats_finish(s, a);
     *out = s->res;

@@ -90,6 +90,12 @@ static void deliver(Sm *sm, const Request *r, Cycle at, Cycle now)
     sm_cta_check_end(sm, cta, now);
 }
 
+void memory_taken(Sm *sm, Cycle now)
+{
+    if (sm->loads_out-- >= LOADS_IN_FLIGHT)
+        sm_open(sm, P_LSU, now);
+}
+
 static void serve_one(Sim *s, const Request *r, Cycle now)
 {
     const Params *p = &s->p;
@@ -125,10 +131,13 @@ static void serve_one(Sim *s, const Request *r, Cycle now)
         tma_served(sm, r->who, last - length, last);
         return;
     }
-    if (sm->loads_out-- == LOADS_IN_FLIGHT)
-        sm_open(sm, P_LSU, now);
-    if (r->kind != RQ_STORE)
-        deliver(sm, r, last, now);
+    if (r->kind == RQ_STORE) { /* back-pressure: it holds its place until L2 and HBM have room */
+        Cycle taken = cycle_up(ready - hit);
+        sm_post(sm, (Event){.at = taken > now ? taken : now, .kind = EV_STORE_TAKEN});
+        return;
+    }
+    memory_taken(sm, now);
+    deliver(sm, r, last, now);
 }
 
 /* Serves what the SMs asked for in the quantum that began at `from`, in order of (cycle, SM, order

@@ -408,6 +408,9 @@ static void handle(Sm *sm, const Event *e, Cycle now)
     case EV_STORE_READ:
         tma_store_read(sm, e->who, now);
         break;
+    case EV_STORE_TAKEN:
+        memory_taken(sm, now);
+        break;
     }
 }
 

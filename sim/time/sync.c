@@ -331,7 +331,11 @@ static void cp_arrive(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     if (word && mbar_inc_pending(word, op->arg0) != MBAR_OK)
         fault_at(sm->sim, op->info, ERR_FAULT, mbar_result_text(MBAR_BAD_COUNT),
                  op->sync & 0xffffff);
-    assert(sm->n_cp_arrives < MAX_CP_ARRIVES);
+    if (sm->n_cp_arrives == MAX_CP_ARRIVES) {
+        fault_at(sm->sim, op->info, ERR_UNSUPPORTED,
+                 "too many cp.async.mbarrier.arrive pend on one SM", op->sync);
+        return;
+    }
     sm->cp_arrive[sm->n_cp_arrives++] = (CpArrive){
         .sync = op->sync, .count = op->arg0, .after = w->cp.issued, .warp = w->id, .cta = w->cta};
     sm->cta[w->cta].out++;

@@ -208,9 +208,9 @@ static void complete_tx(Sm *sm, const Flight *f, Cycle now)
 /* Copies complete in any order; groups count them in the order of issue. */
 static void copy_done(GroupCount *g, uint32_t seq)
 {
-    seq %= LOADS_IN_FLIGHT;
+    seq %= COPY_RING;
     g->ahead[seq / 64] |= 1ull << seq % 64;
-    for (uint32_t n; n = g->done % LOADS_IN_FLIGHT, g->ahead[n / 64] >> n % 64 & 1; g->done++)
+    for (uint32_t n; n = g->done % COPY_RING, g->ahead[n / 64] >> n % 64 & 1; g->done++)
         g->ahead[n / 64] &= ~(1ull << n % 64);
     g->read = g->done;
 }
