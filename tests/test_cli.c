@@ -155,6 +155,31 @@ START_TEST(the_json_report_adds_up)
 }
 END_TEST
 
+START_TEST(with_and_without_time_the_same_bytes)
+{
+    static const char *const files[] = {"tests/launch/fa4_small.yaml",
+                                        "kernels/fa4_fwd/hd128_gqa_s1000_causal.yaml"};
+    char args[512];
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const how[] = {"", "--sms all", "--functional",
+                                          "--functional --threads 1"};
+        json_t *first = NULL;
+        for (size_t k = 0; k < 4; k++) {
+            snprintf(args, sizeof args, "run --json - --no-check %s " TEST_DIR "/../%s", how[k],
+                     files[i]);
+            json_t *o = report(args), *outputs = json_object_get(o, "outputs");
+            ck_assert_uint_eq(json_object_size(outputs), 2);
+            if (!first)
+                first = json_incref(outputs);
+            ck_assert_msg(json_equal(first, outputs), "%s: '%s' gives other bytes than a plain run",
+                          files[i], how[k]);
+            json_decref(o);
+        }
+        json_decref(first);
+    }
+}
+END_TEST
+
 START_TEST(a_trace_replays_to_the_same_cycles)
 {
     char args[512];
@@ -218,6 +243,7 @@ int main(void)
     tcase_add_loop_test(c, bad_input_is_one_clear_error, 0, (int)(sizeof bad / sizeof *bad));
     tcase_add_test(c, models_and_overrides_are_strict);
     tcase_add_test(c, the_json_report_adds_up);
+    tcase_add_test(c, with_and_without_time_the_same_bytes);
     tcase_add_test(c, a_trace_replays_to_the_same_cycles);
     tcase_add_test(c, shipped_traces_replay_exactly);
     suite_add_tcase(s, c);

@@ -220,6 +220,31 @@ static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const
     return ok;
 }
 
+/* FNV-1a over 8-byte words: tensors are multiples of 8 bytes long or padded by zeros. */
+static uint64_t hash_bytes(const uint8_t *p, uint64_t n)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (uint64_t i = 0; i < n; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, p + i, n - i < 8 ? (size_t)(n - i) : 8);
+        h = (h ^ word) * 0x100000001b3u;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+static void hash_outputs(RaoResult *r, const Launch *l, const GlobalMem *mem)
+{
+    r->report.outputs = arena_new(&r->arena, ReportOutput, l->n_tensors + 1);
+    for (uint32_t i = 0; i < l->n_tensors; i++) {
+        const Tensor *t = &l->tensors[i];
+        if (t->init != INIT_POISON && t->init != INIT_ZEROS)
+            continue;
+        r->report.outputs[r->report.n_outputs++] =
+            (ReportOutput){t->name, hash_bytes(mem_ptr(mem, t->addr, t->bytes), t->bytes)};
+    }
+}
+
 static bool run_launch(RaoResult *r, const RaoOptions *o, const char *path, GlobalMem *mem)
 {
     Arena *a = &r->arena;
@@ -240,6 +265,7 @@ static bool run_launch(RaoResult *r, const RaoOptions *o, const char *path, Glob
             return false;
         partial |= kr->sim && kr->sim->ctas_simulated < kr->sim->ctas_total;
     }
+    hash_outputs(r, l, mem);
     if (o->no_check || !l->n_checks)
         return true;
     CheckResult *checks;

@@ -216,6 +216,13 @@ char *report_json(const Report *r)
                               real(c->max_rel_err), "share", real(c->share), "pass", (int)c->pass));
     }
     put(o, "checks", checks);
+    json_t *outputs = json_object();
+    for (uint32_t i = 0; i < r->n_outputs; i++) {
+        char hash[20];
+        snprintf(hash, sizeof hash, "%016llx", (unsigned long long)r->outputs[i].hash);
+        put(outputs, r->outputs[i].name, json_string(hash));
+    }
+    put(o, "outputs", outputs);
     if (r->err && r->err->kind != ERR_NONE)
         json_array_append_new(faults, json_pack("{s:s,s:i,s:s}", "file",
                                                 r->err->loc.file ? r->err->loc.file : "", "line",

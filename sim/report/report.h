@@ -23,6 +23,12 @@ typedef struct KernelReport {
     RunStats run;         /* functional run */
 } KernelReport;
 
+typedef struct ReportOutput { /* a tensor that the kernel fills: its bytes, to compare two runs by
+                               */
+    const char *name;
+    uint64_t hash;
+} ReportOutput;
+
 typedef struct Report {
     const char *source; /* launch file or trace */
     const Model *model;
@@ -31,6 +37,8 @@ typedef struct Report {
     const CheckResult *checks;
     uint32_t n_checks;
     bool checked;
+    ReportOutput *outputs;
+    uint32_t n_outputs;
     Cycle recorded_cycles; /* replay: what the recording run took; else 0 */
     const char *recorded_model;
     double host_seconds, run_seconds; /* all; executing and timing alone */
