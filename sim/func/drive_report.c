@@ -68,7 +68,7 @@ static void line_of(Drive *d, uint32_t cta, uint32_t warp, char *text)
         return;
     }
     describe(d, cta, &w->waits[0], what);
-    snprintf(text, 2 * LINE, "(line %u) wait%s for %s", drive_loc(d, &w->waits[0]).line, "", what);
+    snprintf(text, 2 * LINE, "(line %u): waits for %s", drive_loc(d, &w->waits[0]).line, what);
 }
 
 bool drive_deadlock(Drive *d, Err *err)
