@@ -353,6 +353,55 @@ START_TEST(allocations_are_apart_and_poisoned)
 }
 END_TEST
 
+/* Every byte of a random mix of places, maps and releases against a plain list. */
+START_TEST(released_room_is_used_again)
+{
+    enum { N = 40, STEPS = 4000, MAX_BYTES = 20000 };
+    struct {
+        uint64_t addr, bytes;
+    } live[N] = {{0}};
+    static uint8_t host[1 << 20];
+    GlobalMem *m = mem_new();
+    uint64_t seed = 1, high = 0;
+    ck_assert(mem_map(m, (uintptr_t)host, host, sizeof host, "host"));
+    ck_assert(!mem_map(m, (uintptr_t)host + 5, host, 8, "overlap"));
+    for (int step = 0; step < STEPS; step++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        uint32_t i = (uint32_t)(seed >> 33) % N;
+        if (live[i].bytes) {
+            ck_assert(mem_release(m, live[i].addr));
+            ck_assert(!mem_release(m, live[i].addr));
+            ck_assert_ptr_null(mem_ptr(m, live[i].addr, 1));
+            live[i].bytes = 0;
+            continue;
+        }
+        live[i].bytes = 1 + (seed >> 40) % MAX_BYTES;
+        live[i].addr = mem_alloc(m, live[i].bytes, "x");
+        ck_assert_uint_ne(live[i].addr, 0);
+        ck_assert_uint_eq(*(uint8_t *)mem_ptr(m, live[i].addr + live[i].bytes - 1, 1), 0xff);
+        memset(mem_ptr(m, live[i].addr, live[i].bytes), (int)i, live[i].bytes);
+        high = live[i].addr + live[i].bytes > high ? live[i].addr + live[i].bytes : high;
+        for (uint32_t k = 0; k < N; k++) {
+            if (!live[k].bytes)
+                continue;
+            const uint8_t *p = mem_ptr(m, live[k].addr, live[k].bytes);
+            ck_assert(p && p[0] == k && p[live[k].bytes - 1] == k);
+            ck_assert(k == i || live[k].addr + live[k].bytes + 4096 <= live[i].addr ||
+                      live[i].addr + live[i].bytes + 4096 <= live[k].addr);
+        }
+    }
+    /* Were nothing used again, some 2000 allocations of 10000 bytes would need 20 MB. */
+    ck_assert_uint_lt(high - GLOBAL_BASE, 4u << 20);
+    host[7] = 42;
+    ck_assert_uint_eq(*(uint8_t *)mem_ptr(m, (uintptr_t)host + 7, 1), 42);
+    ck_assert(mem_release(m, (uintptr_t)host));
+    uint64_t at = GLOBAL_BASE + (UINT64_C(1) << 30);
+    ck_assert_uint_eq(mem_place(m, at, 100, true, "there"), at);
+    ck_assert_uint_eq(mem_place(m, at, 100, true, "again"), 0);
+    mem_free(m);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("memory");
@@ -371,6 +420,7 @@ int main(void)
     tcase_add_test(t, faults_say_where);
     tcase_add_test(t, a_fault_changes_nothing);
     tcase_add_test(t, allocations_are_apart_and_poisoned);
+    tcase_add_test(t, released_room_is_used_again);
     Suite *s = suite_create("exec_mem");
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

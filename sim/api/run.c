@@ -8,8 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim/report/report.h"
-#include "sim/trace/trace.h"
+#include "sim/api/kernel.h"
 
 struct RaoResult {
     Arena arena;
@@ -52,28 +51,6 @@ static RaoStatus status_of(const Err *err)
     return RAO_INTERNAL;
 }
 
-/* Registers a launch allocates per thread: what the code wants, but at most 65536 / threads rounded
- * down to 8 or .maxnreg. A kernel with setmaxnreg gets that most: the warps redistribute it. A
- * thread can name at most 255, which take the room of 256. */
-static uint32_t launch_regs(const Code *code, const uint32_t block[3])
-{
-    const Func *f = code->func;
-    uint32_t threads = f->reqntid[0]   ? f->reqntid[0] * f->reqntid[1] * f->reqntid[2]
-                       : f->maxntid[0] ? f->maxntid[0] * f->maxntid[1] * f->maxntid[2]
-                                       : block[0] * block[1] * block[2];
-    uint32_t regs =
-        65536 / (threads ? threads : 1) / (f->minnctapersm > 1 ? f->minnctapersm : 1) / 8 * 8;
-    if (regs > 256)
-        regs = 256;
-    uint32_t cap = (f->maxnreg + 7) / 8 * 8, wanted = (code->n_slots + 7) / 8 * 8;
-    if (cap && cap < regs)
-        regs = cap;
-    for (uint32_t i = 0; i < code->n_ops; i++)
-        if (code->ops[i].kind == OK_SETMAXNREG)
-            return regs;
-    return wanted < regs ? wanted : regs;
-}
-
 static bool load_model(RaoResult *r, const char *name, const RaoOptions *o)
 {
     if (!model_load(&r->arena, name, &r->model, &r->err))
@@ -85,27 +62,8 @@ static bool load_model(RaoResult *r, const char *name, const RaoOptions *o)
     return true;
 }
 
-/* Roles of the launch file, and "other" for warps that no role names. */
-static void fill_roles(Arena *a, const Role *roles, uint32_t n, uint32_t n_warps, KernelReport *k)
-{
-    uint64_t all = n_warps >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n_warps) - 1, named = 0;
-    k->roles = arena_new(a, ReportRole, n + 1);
-    for (uint32_t i = 0; i < n; i++) {
-        k->roles[k->n_roles++] = (ReportRole){roles[i].name, roles[i].warps};
-        named |= roles[i].warps;
-    }
-    if (all & ~named)
-        k->roles[k->n_roles++] = (ReportRole){n ? "other" : "all", all & ~named};
-}
-
-typedef struct Kernel { /* one launch, ready to run */
-    const KernelLaunch *launch;
-    ExecDesc exec;
-    SimDesc sim;
-} Kernel;
-
 static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl,
-                    GlobalMem *mem, Kernel *k)
+                    GlobalMem *mem, KernelRun *k)
 {
     Arena *a = &r->arena;
     Module *m;
@@ -118,104 +76,86 @@ static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const Ke
     if (!isa_parse_file(a, kl->ptx, &m, &r->err) || !isa_find_entry(m, kl->kernel, &f, &r->err) ||
         !launch_params(a, l, kl, m, f, mem, &params, &r->err))
         return false;
-    k->launch = kl;
-    k->exec = (ExecDesc){.mem = mem,
-                         .params = params,
-                         .dynamic_shared = kl->shared,
-                         .mma_hw = o->mma_hw,
-                         .n_sms = (uint32_t)r->model.v[MP_GPU_SMS]};
-    memcpy(k->exec.grid, kl->grid, sizeof kl->grid);
-    memcpy(k->exec.block, kl->block, sizeof kl->block);
-    for (int i = 0; i < 3; i++)
-        k->exec.cluster[i] = kl->cluster[i] ? kl->cluster[i] : f->cluster[i] ? f->cluster[i] : 1;
     CodeLayout layout;
     Code *code;
+    uint32_t cluster[3];
     if (!exec_load_module(a, m, mem, &layout, &r->err))
         return false;
-    layout.clustered = k->exec.cluster[0] * k->exec.cluster[1] * k->exec.cluster[2] > 1;
+    kernel_cluster(f, kl->cluster, cluster);
+    layout.clustered = cluster[0] * cluster[1] * cluster[2] > 1;
     if (!code_lower(a, m, f, &layout, &r->model, &code, &r->err))
         return false;
-    k->exec.code = code;
-    k->sim = (SimDesc){.model = &r->model,
-                       .sms = o->sms,
-                       .regs_per_thread = launch_regs(code, kl->block),
-                       .shared_per_cta = SHARED_BASE + f->shared_bytes + kl->shared};
+    LaunchDesc d = {.model = &r->model,
+                    .code = code,
+                    .mem = mem,
+                    .params = params,
+                    .shared = kl->shared,
+                    .sms = o->sms,
+                    .mma_hw = o->mma_hw};
+    memcpy(d.grid, kl->grid, sizeof d.grid);
+    memcpy(d.block, kl->block, sizeof d.block);
+    memcpy(d.cluster, cluster, sizeof d.cluster);
+    kernel_prepare(&d, k);
     return true;
 }
 
-static bool run_timed(RaoResult *r, const RaoOptions *o, Kernel *k, bool checked, KernelReport *kr)
+static bool write_record(RaoResult *r, const RaoOptions *o, Recorder *rec, const KernelRun *k,
+                         const KernelReport *kr)
 {
-    Arena *a = &r->arena;
-    Exec *x;
-    SimPlan plan;
+    const SimResult *sim = kr->sim;
+    TraceHeader h = {.kernel = kr->kernel,
+                     .launch = r->report.source,
+                     .model = r->model.name,
+                     .command = o->command,
+                     .model_hash = r->model.hash,
+                     .sms = sim->sms_simulated,
+                     .sms_total = sim->sms_total,
+                     .shared_per_cta = k->sim.shared_per_cta,
+                     .regs_per_thread = k->sim.regs_per_thread,
+                     .flops = kr->flops,
+                     .cycles = sim->cycles,
+                     .n_roles = kr->n_roles};
+    memcpy(h.grid, k->exec.grid, sizeof h.grid);
+    memcpy(h.block, k->exec.block, sizeof h.block);
+    memcpy(h.cluster, k->exec.cluster, sizeof h.cluster);
+    h.roles = arena_new(&r->arena, TraceRole, kr->n_roles + 1);
+    for (uint32_t i = 0; i < kr->n_roles; i++)
+        h.roles[i] = (TraceRole){kr->roles[i].name, kr->roles[i].warps};
+    return recorder_write(rec, o->record, &h, &r->err);
+}
+
+static bool run_timed(RaoResult *r, const RaoOptions *o, KernelRun *k, bool checked,
+                      KernelReport *kr)
+{
     Recorder *rec = NULL;
-    if (!sim_plan(&k->sim, k->exec.grid, k->exec.block, k->exec.cluster, &plan, &r->err))
-        return false;
-    if (o->strict && checked && plan.ctas_simulated < plan.ctas_total)
-        return err_set(
-            &r->err, ERR_SEMANTIC, (Loc){.file = r->report.source},
-            "only %u of %u CTAs would run, but the checks are of all (--strict); use --sms all",
-            plan.ctas_simulated, plan.ctas_total);
-    k->exec.n_slots = plan.n_slots;
-    if (!exec_new(a, &k->exec, &x, &r->err))
-        return false;
-    k->sim.front = exec_front(x);
-    if (o->record) {
-        rec = recorder_new(a, k->sim.front);
-        k->sim.front = recorder_front(rec);
-    }
-    SimResult *sim;
-    double start = now_seconds();
-    bool ok = sim_run(a, &k->sim, &sim, &r->dead, &r->err);
-    r->report.run_seconds += now_seconds() - start;
+    KernelTime t = {0};
+    bool ok = kernel_time(&r->arena, k, o->strict && checked, o->record ? &rec : NULL, &t, &r->err);
+    if (r->err.kind == ERR_SEMANTIC && !r->err.loc.file)
+        r->err.loc.file = r->report.source;
+    r->report.run_seconds += t.seconds;
+    r->dead = t.dead;
     if (ok)
-        kr->sim = sim;
-    if (ok && rec) {
-        TraceHeader h = {.kernel = kr->kernel,
-                         .launch = r->report.source,
-                         .model = r->model.name,
-                         .command = o->command,
-                         .model_hash = r->model.hash,
-                         .sms = sim->sms_simulated,
-                         .sms_total = sim->sms_total,
-                         .shared_per_cta = k->sim.shared_per_cta,
-                         .regs_per_thread = k->sim.regs_per_thread,
-                         .flops = kr->flops,
-                         .cycles = sim->cycles,
-                         .n_roles = kr->n_roles};
-        memcpy(h.grid, k->exec.grid, sizeof h.grid);
-        memcpy(h.block, k->exec.block, sizeof h.block);
-        memcpy(h.cluster, k->exec.cluster, sizeof h.cluster);
-        h.roles = arena_new(a, TraceRole, kr->n_roles + 1);
-        for (uint32_t i = 0; i < kr->n_roles; i++)
-            h.roles[i] = (TraceRole){kr->roles[i].name, kr->roles[i].warps};
-        ok = recorder_write(rec, o->record, &h, &r->err);
-    }
+        kr->sim = t.sim;
+    if (ok && rec)
+        ok = write_record(r, o, rec, k, kr);
     if (rec)
         recorder_free(rec);
-    exec_free(x);
     return ok;
 }
 
 static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl,
                        GlobalMem *mem, KernelReport *kr)
 {
-    Kernel k = {0};
+    KernelRun k = {0};
     if (!prepare(r, o, l, kl, mem, &k))
         return false;
-    kr->kernel = k.exec.code->func->name;
-    kr->code = k.exec.code;
+    kernel_report(&r->arena, &k, kl->roles, kl->n_roles, kr);
     kr->flops = kl->flops;
-    memcpy(kr->grid, k.exec.grid, sizeof kr->grid);
-    memcpy(kr->block, k.exec.block, sizeof kr->block);
-    memcpy(kr->cluster, k.exec.cluster, sizeof kr->cluster);
-    uint32_t threads = kr->block[0] * kr->block[1] * kr->block[2];
-    fill_roles(&r->arena, kl->roles, kl->n_roles, (threads + WARP - 1) / WARP, kr);
     r->report.n_kernels++;
     if (!o->functional)
         return run_timed(r, o, &k, l->n_checks && !o->no_check, kr);
     double start = now_seconds();
-    bool ok = exec_run(&r->arena, &k.exec, 0, 0, host_threads(o), &kr->run, &r->err);
+    bool ok = kernel_run(&r->arena, &k, host_threads(o), &kr->run, &r->err);
     r->report.run_seconds += now_seconds() - start;
     return ok;
 }

@@ -131,6 +131,7 @@ typedef struct ExecDesc {
     uint32_t dynamic_shared; /* bytes */
     uint32_t n_slots;        /* CTAs resident at once */
     uint32_t n_sms;          /* %nsmid */
+    uint64_t footprint;      /* bytes of global memory that the kernel can reach; 0: all of `mem` */
     bool mma_hw;             /* true: tensor-core sums truncated as ptx.md 4.3; false: fp32 */
     uint8_t simd;            /* 0: the fastest of this processor; else 1 + SimdIsa, for tests */
 } ExecDesc;

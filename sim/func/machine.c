@@ -214,8 +214,10 @@ bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err)
         !check_shared(x, err) || !bind_code(a, c, x->isa, &x->insns, err))
         return false;
     Front *f = &x->front;
-    *f = (Front){
-        .ops = &exec_front_ops, .code = c, .n_slots = d->n_slots, .footprint = mem_used(d->mem)};
+    *f = (Front){.ops = &exec_front_ops,
+                 .code = c,
+                 .n_slots = d->n_slots,
+                 .footprint = d->footprint ? d->footprint : mem_used(d->mem)};
     memcpy(f->grid, x->desc.grid, sizeof f->grid);
     memcpy(f->block, x->desc.block, sizeof f->block);
     memcpy(f->cluster, x->desc.cluster, sizeof f->cluster);

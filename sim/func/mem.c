@@ -21,13 +21,16 @@ enum {
 
 typedef struct Alloc {
     uint64_t addr, bytes;
+    uint8_t *host;
     const char *name;
 } Alloc;
 
 /* Allocations in order of address. */
 struct GlobalMem {
     uint8_t *base; /* host address of GLOBAL_BASE */
-    uint64_t reserved, used;
+    uint64_t reserved;
+    uint64_t used;  /* offset behind the last allocation of the region and its guard */
+    bool has_holes; /* something has been released below `used` */
     Alloc *allocs;
     uint32_t n_allocs;
 };
@@ -70,25 +73,6 @@ static uint64_t round_up(uint64_t x, uint64_t to)
     return (x + to - 1) / to * to;
 }
 
-uint64_t mem_alloc(GlobalMem *m, uint64_t bytes, const char *name)
-{
-    assert(bytes > 0);
-    uint64_t start = m->used;
-    if (m->n_allocs == MAX_ALLOCS || bytes > m->reserved - start)
-        return 0;
-    uint64_t next = round_up(start + bytes, ALLOC_ALIGN) + GUARD_BYTES;
-    uint64_t host_end = round_up(next, GUARD_BYTES);
-    uint64_t host_start = start / GUARD_BYTES * GUARD_BYTES;
-    if (host_end > m->reserved)
-        return 0;
-    if (mprotect(m->base + host_start, host_end - host_start, PROT_READ | PROT_WRITE) != 0)
-        return 0;
-    memset(m->base + start, POISON, bytes);
-    m->allocs[m->n_allocs++] = (Alloc){GLOBAL_BASE + start, bytes, name ? name : "memory"};
-    m->used = next;
-    return GLOBAL_BASE + start;
-}
-
 /* The last allocation that starts at or before addr, or NULL. */
 static const Alloc *alloc_before(const GlobalMem *m, uint64_t addr)
 {
@@ -101,6 +85,125 @@ static const Alloc *alloc_before(const GlobalMem *m, uint64_t addr)
             hi = mid;
     }
     return lo > 0 ? &m->allocs[lo - 1] : NULL;
+}
+
+static bool in_region(const GlobalMem *m, const Alloc *al)
+{
+    return al->host >= m->base && al->host < m->base + m->reserved;
+}
+
+/* ---- Making and ending allocations ---- */
+
+static uint64_t room_of(uint64_t bytes)
+{
+    return round_up(bytes, ALLOC_ALIGN) + GUARD_BYTES;
+}
+
+/* Offset of the lowest hole that holds `bytes` and their guard, or of the end. */
+static uint64_t find_hole(const GlobalMem *m, uint64_t bytes)
+{
+    uint64_t at = 0;
+    for (uint32_t i = 0; m->has_holes && i < m->n_allocs; i++) {
+        const Alloc *al = &m->allocs[i];
+        if (!in_region(m, al))
+            continue;
+        if (al->addr - GLOBAL_BASE >= at && al->addr - GLOBAL_BASE - at >= room_of(bytes))
+            return at;
+        at = round_up(al->addr - GLOBAL_BASE + al->bytes, ALLOC_ALIGN) + GUARD_BYTES;
+    }
+    return m->has_holes ? at : m->used;
+}
+
+static bool insert(GlobalMem *m, Alloc al)
+{
+    if (m->n_allocs == MAX_ALLOCS || al.addr + al.bytes < al.addr)
+        return false;
+    const Alloc *before = alloc_before(m, al.addr);
+    uint32_t i = before ? (uint32_t)(before - m->allocs) + 1 : 0;
+    if (before && al.addr - before->addr < before->bytes)
+        return false;
+    if (i < m->n_allocs && m->allocs[i].addr - al.addr < al.bytes)
+        return false;
+    memmove(&m->allocs[i + 1], &m->allocs[i], (m->n_allocs - i) * sizeof *m->allocs);
+    m->allocs[i] = al;
+    m->n_allocs++;
+    return true;
+}
+
+uint64_t mem_place(GlobalMem *m, uint64_t addr, uint64_t bytes, bool raw, const char *name)
+{
+    assert(bytes > 0 && addr % ALLOC_ALIGN == 0);
+    if (addr && addr < GLOBAL_BASE)
+        return 0;
+    uint64_t start = addr ? addr - GLOBAL_BASE : find_hole(m, bytes);
+    if (start > m->reserved || bytes > m->reserved - start)
+        return 0;
+    uint64_t next = start + room_of(bytes);
+    uint64_t host_end = round_up(next, GUARD_BYTES);
+    uint64_t host_start = start / GUARD_BYTES * GUARD_BYTES;
+    if (host_end > m->reserved)
+        return 0;
+    if (mprotect(m->base + host_start, host_end - host_start, PROT_READ | PROT_WRITE) != 0)
+        return 0;
+    Alloc al = {GLOBAL_BASE + start, bytes, m->base + start, name ? name : "memory"};
+    if (!insert(m, al))
+        return 0;
+    if (!raw)
+        memset(al.host, POISON, bytes);
+    if (next > m->used)
+        m->used = next;
+    else
+        m->has_holes = true;
+    return al.addr;
+}
+
+uint64_t mem_alloc(GlobalMem *m, uint64_t bytes, const char *name)
+{
+    return mem_place(m, 0, bytes, false, name);
+}
+
+bool mem_map(GlobalMem *m, uint64_t addr, void *host, uint64_t bytes, const char *name)
+{
+    return bytes > 0 && insert(m, (Alloc){addr, bytes, host, name ? name : "memory"});
+}
+
+/* The host gets the pages back that belong to this allocation alone. */
+static void give_back(const Alloc *al)
+{
+    uintptr_t first = round_up((uintptr_t)al->host, GUARD_BYTES);
+    uintptr_t last = ((uintptr_t)al->host + al->bytes) / GUARD_BYTES * GUARD_BYTES;
+    if (last > first)
+        madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
+bool mem_release(GlobalMem *m, uint64_t addr)
+{
+    const Alloc *al = alloc_before(m, addr);
+    if (!al || al->addr != addr)
+        return false;
+    if (in_region(m, al)) {
+        give_back(al);
+        m->has_holes = true;
+    }
+    uint32_t i = (uint32_t)(al - m->allocs);
+    m->n_allocs--;
+    memmove(&m->allocs[i], &m->allocs[i + 1], (m->n_allocs - i) * sizeof *m->allocs);
+    return true;
+}
+
+/* ---- Looking up ---- */
+
+bool mem_at(const GlobalMem *m, uint32_t i, uint64_t *addr, uint64_t *bytes, void **host,
+            const char **name)
+{
+    if (i >= m->n_allocs)
+        return false;
+    const Alloc *al = &m->allocs[i];
+    *addr = al->addr;
+    *bytes = al->bytes;
+    *host = al->host;
+    *name = al->name;
+    return true;
 }
 
 uint64_t mem_used(const GlobalMem *m)
@@ -116,7 +219,7 @@ void *mem_ptr(const GlobalMem *m, uint64_t addr, uint64_t bytes)
     const Alloc *al = alloc_before(m, addr);
     if (!al || addr - al->addr > al->bytes || bytes > al->bytes - (addr - al->addr))
         return NULL;
-    return m->base + (addr - GLOBAL_BASE);
+    return al->host + (addr - al->addr);
 }
 
 void *mem_object(const GlobalMem *m, uint64_t addr, uint64_t *start, uint64_t *bytes)
@@ -126,7 +229,7 @@ void *mem_object(const GlobalMem *m, uint64_t addr, uint64_t *start, uint64_t *b
         return NULL;
     *start = al->addr;
     *bytes = al->bytes;
-    return m->base + (al->addr - GLOBAL_BASE);
+    return al->host;
 }
 
 void mem_describe(const GlobalMem *m, uint64_t addr, char *text, size_t n)

@@ -1,23 +1,30 @@
 /* Functional memory: one flat 64-bit generic address space.
  *
- *   0x0000_7e00_0000_0000 + rank << 24   shared window (16 MiB per CTA of a cluster; low 32 bits =
- * shared address) 0x0000_7e10_0000_0000                local window 0x0000_7e20_0000_0000 param
- * window (constant bank) 0x0000_7f00_0000_0000 ...            global: allocations, 256-byte
- * aligned, with unmapped gaps between
+ *   0x1e00_0000_0000 + rank << 24  shared window: 16 MiB per CTA of a cluster, low 32 bits = shared
+ *                                  address
+ *   0x1e10_0000_0000               local window
+ *   0x1e20_0000_0000               param window (constant bank)
+ *   0x2000_0000_0000 ...           global: allocations, 256-byte aligned, unmapped gaps between
  *
- * Global memory is one reserved region of host memory; an allocation table tells legal from
- * illegal. A shared::cta or shared::cluster address is 32 bits: rank << 24 | offset; user data
- * start at offset 1024 (SHARED_BASE), as on sm_90 and later (ptx.md 3.8). */
+ * Linux puts nothing of a process there (programs and their heap lie below or at 0x55.., libraries
+ * and mmap at 0x7f..), so that memory of a host program can be mapped at its own address
+ * (mem_map) beside device memory.
+ *
+ * Allocations live in one reserved region of host memory; a table tells legal from illegal. A
+ * shared::cta or shared::cluster address is 32 bits: rank << 24 | offset; user data start at offset
+ * 1024 (SHARED_BASE), as on sm_90 and later (ptx.md 3.8). */
 #ifndef RAO_FUNC_MEM_H
 #define RAO_FUNC_MEM_H
+
+#include <stdbool.h>
 
 #include "isa/arena.h"
 #include "isa/err.h"
 
-#define SHARED_WINDOW 0x00007e0000000000u
-#define LOCAL_WINDOW 0x00007e1000000000u
-#define PARAM_WINDOW 0x00007e2000000000u
-#define GLOBAL_BASE 0x00007f0000000000u
+#define SHARED_WINDOW 0x00001e0000000000u
+#define LOCAL_WINDOW 0x00001e1000000000u
+#define PARAM_WINDOW 0x00001e2000000000u
+#define GLOBAL_BASE 0x0000200000000000u
 #define SHARED_BASE 1024u
 #define SHARED_MAX 232448u /* bytes a CTA may use: 227 KB */
 
@@ -30,6 +37,22 @@ void mem_free(GlobalMem *m);
 /* New allocation of `bytes` (> 0), filled with poison (0xff bytes: NaN in every float format). name
  * is for messages (kept by pointer). Returns its device address; 0 if there is no room. */
 uint64_t mem_alloc(GlobalMem *m, uint64_t bytes, const char *name);
+
+/* The same at a given address (a multiple of 256; 0: anywhere), and not filled if `raw` (contents
+ * are then zeros or what a released allocation left). 0 if something is there already. */
+uint64_t mem_place(GlobalMem *m, uint64_t addr, uint64_t bytes, bool raw, const char *name);
+
+/* Makes existing host memory (borrowed until mem_release) visible to kernels at `addr`. False if
+ * something is there already, or the table is full. */
+bool mem_map(GlobalMem *m, uint64_t addr, void *host, uint64_t bytes, const char *name);
+
+/* Ends the allocation that starts at addr; its room may be used again. False: there is none. */
+bool mem_release(GlobalMem *m, uint64_t addr);
+
+/* Allocations in order of address: start, size, host pointer and name of the i-th; false behind the
+ * last. */
+bool mem_at(const GlobalMem *m, uint32_t i, uint64_t *addr, uint64_t *bytes, void **host,
+            const char **name);
 
 /* Host pointer to [addr, addr + bytes), or NULL if it is not wholly inside one allocation.
  * Thread-safe against reads; allocation must not run beside it. */
