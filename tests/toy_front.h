@@ -49,7 +49,8 @@ typedef struct Toy {
     uint64_t bar[TOY_SLOTS][TOY_SLOT_WORDS];
     Cycle when[TOY_WARPS][TOY_STEPS]; /* of the last CTA and round that played the step */
     uint32_t cta_of[TOY_SLOTS], starts, ends, yields;
-    uint32_t column[TOY_SLOTS]; /* last tensor-memory allocation; a dealloc gives it back */
+    uint32_t cancelled[TOY_SLOTS]; /* last answer of the scheduler */
+    uint32_t column[TOY_SLOTS];    /* last tensor-memory allocation; a dealloc gives it back */
     uint32_t reads[TOY_HANDLES], dones[TOY_HANDLES]; /* of all CTAs */
     uint32_t exit_op;
     Err err;
@@ -166,8 +167,23 @@ static void toy_cta_end(Front *f, uint32_t slot)
 
 /* ---- scripts ---- */
 
-static const FrontOps toy_ops = {toy_cta_start, toy_next,  toy_exec,       toy_async,
-                                 toy_mbar,      toy_yield, toy_alloc_done, toy_cta_end};
+static void toy_cancelled(Front *f, uint32_t slot, uint32_t handle, uint32_t cta)
+{
+    (void)handle;
+    toy_of(f)->cancelled[slot] = cta;
+}
+
+static const FrontOps toy_ops = {
+    .cta_start = toy_cta_start,
+    .next = toy_next,
+    .exec = toy_exec,
+    .async = toy_async,
+    .mbar = toy_mbar,
+    .yield = toy_yield,
+    .tmem_alloc_done = toy_alloc_done,
+    .cta_end = toy_cta_end,
+    .cancelled = toy_cancelled,
+};
 
 static inline Toy *toy_new(const char *model, uint32_t n_warps, uint32_t n_ctas)
 {

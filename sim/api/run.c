@@ -154,6 +154,10 @@ static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const
     r->report.n_kernels++;
     if (!o->functional)
         return run_timed(r, o, &k, l->n_checks && !o->no_check, kr);
+    SimPlan plan;
+    Err unfit = {0}; /* only a run with time must fit the chip */
+    if (sim_plan(&k.sim, k.exec.grid, k.exec.block, k.exec.cluster, &plan, &unfit))
+        k.exec.resident = plan.resident;
     double start = now_seconds();
     bool ok = kernel_run(&r->arena, &k, host_threads(o), &kr->run, &r->err);
     r->report.run_seconds += now_seconds() - start;

@@ -114,6 +114,7 @@ bool async_step(Exec *x, Cta *cta, uint32_t handle, AsyncStep step, Err *err)
         return true;
     Async *as = &cta->async->records[handle];
     bool good = as->fn(x, cta, as, step, err);
+    ++*x->changes;
     if (step == ASYNC_DONE)
         async_release(cta, handle);
     return good;

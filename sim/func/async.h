@@ -50,6 +50,10 @@ struct Async {
             uint64_t sdesc;
         } cp;
         struct {
+            uint32_t dst, cta; /* cta: first of the cluster that was taken; OP_NONE: none */
+            uint16_t mask;
+        } cancel;
+        struct {
             uint64_t src[32];
             uint32_t dst[32], bytes, src_bytes[32], lanes;
         } ldgsts;
@@ -65,6 +69,9 @@ AsyncPool *async_pool_new(Arena *a);
 /* Whole body of FrontOps.async: runs the record's function at this step and releases the record
  * after ASYNC_DONE. A step that the record does not use does nothing. */
 bool async_step(Exec *x, Cta *cta, uint32_t handle, AsyncStep step, Err *err);
+
+/* Body of FrontOps.cancelled: what the scheduler answered to a clusterlaunchcontrol.try_cancel. */
+void async_cancelled(Cta *cta, uint32_t handle, uint32_t first_cta);
 
 /* A new CTA starts on the slot: nothing is in flight, nothing is allocated. Call from cta_start. */
 void async_reset(Cta *cta);

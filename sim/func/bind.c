@@ -27,7 +27,7 @@ static SyncNeed sync_need(const char *syntax)
 {
     if (starts_with(syntax, "bar.warp.sync"))
         return SYNC_BARRIER;
-    if (strstr(syntax, ".aligned") || starts_with(syntax, "bar{.cta}."))
+    if (strstr(syntax, ".aligned") || starts_with(syntax, "bar{.scope}."))
         return SYNC_ALL;
     static const char *const by_mask[] = {"shfl.", "vote.", "match.", "redux.", "elect."};
     for (size_t i = 0; i < sizeof by_mask / sizeof by_mask[0]; i++)
@@ -90,6 +90,7 @@ static bool bind_insn(const Code *c, const CodeInsn *in, SimdIsa isa, XInsn *out
     out->guard = in->guard;
     out->guard_neg = in->guard_neg;
     out->sync = (uint8_t)sync_need(r->syntax);
+    out->seen = (uint8_t)seen_of(c, in);
     flatten(c, in, out);
     return true;
 }

@@ -3,12 +3,12 @@
 
 #include <assert.h>
 
-typedef enum Turn { TURN_MOVED, TURN_POLLED, TURN_SPENT, TURN_FAULT } Turn;
+typedef enum Turn { TURN_MOVED, TURN_POLLED, TURN_SPENT, TURN_SPINS, TURN_FAULT } Turn;
 
-void drive_new(Arena *a, Drive *d, Exec *x, uint32_t slot0)
+void drive_new(Arena *a, Drive *d, Exec *x)
 {
     Front *f = exec_front(x);
-    *d = (Drive){.x = x, .f = f, .slot0 = slot0, .n_ctas = x->cluster_ctas};
+    *d = (Drive){.x = x, .f = f, .n_ctas = x->cluster_ctas};
     d->ctas = arena_new(a, DriveCta, d->n_ctas);
     for (uint32_t c = 0; c < d->n_ctas; c++)
         d->ctas[c].warps = arena_new(a, DriveWarp, f->n_warps);
@@ -73,7 +73,7 @@ static bool named_barrier(Drive *d, DriveCta *c, DriveWarp *w, const Op *op, Err
 
 static bool arrive_after_copies(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err)
 {
-    uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (op->sync >> 24), op->sync, err);
+    uint64_t *word = d->f->ops->mbar(d->f, op->sync >> 24, op->sync, err);
     MbarResult r = !word ? MBAR_UNINIT : op->arg1 ? MBAR_OK : mbar_inc_pending(word, op->arg0);
     if (r != MBAR_OK)
         return err_set(err, ERR_FAULT, drive_loc(d, op), "mbarrier 0x%x: %s", op->sync,
@@ -149,6 +149,7 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
     case OK_TMA_STORE:
     case OK_CPASYNC:
     case OK_CPASYNC_ARRIVE:
+    case OK_CANCEL:
         return handle_async(d, cta, warp, op, err);
     case OK_BULK_COMMIT:
         close_group(&w->bulk);
@@ -216,16 +217,16 @@ static void end_warp(Drive *d, DriveCta *c, DriveWarp *w)
 static Turn take_turn(Drive *d, uint32_t cta, uint32_t warp, Err *err)
 {
     DriveWarp *w = &d->ctas[cta].warps[warp];
-    uint32_t slot = d->slot0 + cta;
+    const Warp *x = &d->x->ctas[cta].warps[warp];
     for (uint32_t n = 0; n < DRIVE_BUDGET; n++) {
         OpRun run;
         Op ops[OP_BURST];
-        d->f->ops->next(d->f, slot, warp, &run);
+        d->f->ops->next(d->f, cta, warp, &run);
         if (run.dyn == OP_NONE) {
             end_warp(d, &d->ctas[cta], w);
             return TURN_MOVED;
         }
-        uint32_t n_ops = d->f->ops->exec(d->f, slot, warp, 0, ops, err);
+        uint32_t n_ops = d->f->ops->exec(d->f, cta, warp, x->n_insts, ops, err);
         for (uint32_t i = 0; i < n_ops; i++)
             if (!handle(d, cta, warp, &ops[i], err))
                 return TURN_FAULT;
@@ -233,6 +234,8 @@ static Turn take_turn(Drive *d, uint32_t cta, uint32_t warp, Err *err)
             w->state = DW_PARKED;
             return TURN_MOVED;
         }
+        if (watch_spins(d->x, x))
+            return TURN_SPINS;
         const Op *last = &ops[n_ops - 1];
         if ((last->kind == OK_MBAR_TEST && !last->arg1) || last->kind == OK_NANOSLEEP)
             return TURN_POLLED;
@@ -241,7 +244,7 @@ static Turn take_turn(Drive *d, uint32_t cta, uint32_t warp, Err *err)
 }
 
 typedef struct Round {
-    bool moved, spent, polled;
+    bool moved, spent, polled; /* some warp: got on, used up its turn, polled in vain */
     uint32_t live;
 } Round;
 
@@ -255,7 +258,7 @@ static bool run_round(Drive *d, Round *r, Err *err)
                 w->state = DW_READY;
             if (w->state != DW_DONE)
                 r->live++;
-            if (w->state != DW_READY)
+            if (w->state != DW_READY || watch_spins(d->x, &d->x->ctas[c].warps[i]))
                 continue;
             Turn t = take_turn(d, c, i, err);
             if (t == TURN_FAULT)
@@ -273,7 +276,7 @@ static bool yield_some(Drive *d)
     for (uint32_t c = 0; c < d->n_ctas; c++)
         for (uint32_t i = 0; i < d->f->n_warps; i++) {
             DriveWarp *w = &d->ctas[c].warps[i];
-            if (w->state != DW_PARKED || !d->f->ops->yield(d->f, d->slot0 + c, i))
+            if (w->state != DW_PARKED || !d->f->ops->yield(d->f, c, i))
                 continue;
             w->n_waits = 0; /* the wait is executed again when its part runs */
             w->state = DW_READY;
@@ -296,30 +299,49 @@ static bool exited_complete_barrier(Drive *d)
     return false;
 }
 
-static bool run_warps(Drive *d, Err *err)
+/* Whether each warp that is not parked has at least polled since anything changed. */
+static bool all_poll(const Drive *d)
 {
-    uint32_t polls = 0;
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        for (uint32_t i = 0; i < d->f->n_warps; i++)
+            if (d->ctas[c].warps[i].state == DW_READY && d->x->ctas[c].warps[i].watch.polls == 0)
+                return false;
+    return true;
+}
+
+DriveEnd drive_continue(Drive *d, Err *err)
+{
+    uint32_t waited = 0;
     for (;;) {
         Round r;
         if (!run_round(d, &r, err))
-            return false;
+            return DRIVE_FAILED;
         if (r.live == 0)
-            return true;
-        if (r.moved) {
-            polls = 0;
+            break;
+        if (r.moved)
             continue;
-        }
         if (d->n > 0) {
-            polls = 0;
             if (!drive_step(d, err))
-                return false;
+                return DRIVE_FAILED;
             continue;
         }
-        if (r.spent || exited_complete_barrier(d) || yield_some(d))
+        if (exited_complete_barrier(d) || yield_some(d))
             continue;
-        if (!r.polled || ++polls == DRIVE_POLLS)
-            return drive_deadlock(d, err);
+        if (!r.spent && !r.polled)
+            return DRIVE_STUCK;
+        if (d->changes != *d->x->changes)
+            d->fruitless = waited = 0;
+        d->changes = *d->x->changes;
+        uint32_t cost = r.spent ? DRIVE_SPENT : 1;
+        d->fruitless += cost;
+        waited += cost;
+        if (waited >= d->patience && all_poll(d))
+            return DRIVE_POLLS;
     }
+    while (d->n > 0) /* what nobody waited for still happens */
+        if (!drive_step(d, err))
+            return DRIVE_FAILED;
+    return DRIVE_DONE;
 }
 
 /* ---- A cluster from start to end ---- */
@@ -338,7 +360,7 @@ static uint32_t cta_id(const Front *f, uint32_t k, uint32_t rank)
     return id;
 }
 
-static bool start(Drive *d, uint32_t k, Err *err)
+bool drive_start(Drive *d, uint32_t k, Err *err)
 {
     d->head = d->n = 0;
     d->cluster_arrived = d->cluster_generation = 0;
@@ -347,33 +369,36 @@ static bool start(Drive *d, uint32_t k, Err *err)
         DriveWarp *warps = cta->warps;
         *cta = (DriveCta){.warps = warps, .live = d->f->n_warps};
         memset(warps, 0, sizeof *warps * d->f->n_warps);
-        if (!d->f->ops->cta_start(d->f, d->slot0 + c, cta_id(d->f, k, c), err))
+        if (!d->f->ops->cta_start(d->f, c, cta_id(d->f, k, c), err))
             return false;
     }
     return true;
 }
 
-static void count(const Drive *d, RunStats *stats, bool add)
+void drive_end(Drive *d)
 {
-    for (uint32_t c = 0; c < d->n_ctas; c++)
+    d->stats.ctas += d->n_ctas;
+    for (uint32_t c = 0; c < d->n_ctas; c++) {
         for (uint32_t i = 0; i < d->f->n_warps; i++) {
-            const Warp *w = &d->x->ctas[d->slot0 + c].warps[i];
-            stats->warp_insts += add ? w->n_insts : 0 - w->n_insts;
-            stats->thread_insts += add ? w->n_lane_insts : 0 - w->n_lane_insts;
+            d->stats.warp_insts += d->x->ctas[c].warps[i].n_insts;
+            d->stats.thread_insts += d->x->ctas[c].warps[i].n_lane_insts;
         }
+        d->f->ops->cta_end(d->f, c);
+    }
 }
 
-bool drive_cluster(Drive *d, uint32_t k, RunStats *stats, Err *err)
+uint32_t drive_take(Drive *d)
 {
-    if (!start(d, k, err))
-        return false;
-    count(d, stats, false);
-    bool good = run_warps(d, err);
-    while (good && d->n > 0) /* what nobody waited for still happens */
-        good = drive_step(d, err);
-    count(d, stats, true);
-    stats->ctas += d->n_ctas;
-    for (uint32_t c = 0; c < d->n_ctas; c++)
-        d->f->ops->cta_end(d->f, d->slot0 + c);
-    return good;
+    Lane *l = d->lane;
+    if (!l || l->next >= l->end)
+        return OP_NONE;
+    uint32_t k = l->next;
+    l->next += l->stride;
+    return k;
+}
+
+uint32_t drive_cancel(Drive *d)
+{
+    uint32_t k = drive_take(d);
+    return k == OP_NONE ? OP_NONE : cta_id(d->f, k, 0);
 }

@@ -19,9 +19,10 @@
 enum {
     DRIVE_BUDGET =
         65536, /* instructions of a turn, so that a spinning warp does not keep the others out */
-    DRIVE_POLLS = 1000000, /* rounds of fruitless polls that make a deadlock */
-    DRIVE_PENDING = 1024,  /* steps in the queue per CTA; more, and the oldest are performed */
-    DRIVE_GROUPS = 64,     /* groups that one warp may have in flight and wait for separately */
+    DRIVE_PATIENCE = 1000000, /* rounds of fruitless polls that make a deadlock */
+    DRIVE_SPENT = 4096,       /* a whole turn of one counts as so many */
+    DRIVE_PENDING = 1024,     /* steps in the queue per CTA; more, and the oldest are performed */
+    DRIVE_GROUPS = 64,        /* groups that one warp may have in flight and wait for separately */
     DRIVE_MBARS = 256, /* mbarriers of a CTA whose expected bytes are remembered for the report */
 };
 
@@ -59,26 +60,52 @@ typedef struct Step { /* of an asynchronous operation */
     AsyncStep at;
 } Step;
 
+/* Clusters first, first + stride ... that start one after the other in one place of the chip. What
+ * clusterlaunchcontrol.try_cancel takes is the next of the own lane: the same work for everybody,
+ * whatever the number of host threads. */
+typedef struct Lane {
+    uint32_t next, stride, end;
+} Lane;
+
 typedef struct Drive {
     Exec *x;
     Front *f;
-    uint32_t slot0, n_ctas;
+    Lane *lane;         /* NULL: nothing to cancel */
+    uint32_t patience;  /* fruitless rounds in a turn before it gives up: DRIVE_POLLS */
+    uint32_t fruitless; /* rounds since anything changed */
+    uint64_t changes;   /* *Exec.changes then */
+    RunStats stats;
+    uint32_t n_ctas;
     DriveCta *ctas; /* by rank */
     Step *queue;    /* ring */
     uint32_t head, n, cap;
     uint32_t cluster_arrived, cluster_generation;
 } Drive;
 
-void drive_new(Arena *a, Drive *d, Exec *x, uint32_t slot0);
+/* x: a machine of one cluster. */
+void drive_new(Arena *a, Drive *d, Exec *x);
 
-/* Runs cluster number k of the grid to its end. */
-bool drive_cluster(Drive *d, uint32_t k, RunStats *stats, Err *err);
+typedef enum DriveEnd {
+    DRIVE_DONE,   /* all its warps have exited: drive_end() */
+    DRIVE_STUCK,  /* nothing moves until another cluster changes something */
+    DRIVE_POLLS,  /* probably so: warps poll and count their polls */
+    DRIVE_FAILED, /* err */
+} DriveEnd;
+
+/* Cluster number k of the grid: places it, runs it as far as it goes, gives its slots back. */
+bool drive_start(Drive *d, uint32_t k, Err *err);
+DriveEnd drive_continue(Drive *d, Err *err);
+void drive_end(Drive *d);
+
+/* Takes the next cluster of the lane: its number, or OP_NONE. drive_cancel: its first CTA. */
+uint32_t drive_take(Drive *d);
+uint32_t drive_cancel(Drive *d);
 
 /* Where the instruction of an Op stands in the PTX. */
 Loc drive_loc(const Drive *d, const Op *op);
 
-/* Sets ERR_DEADLOCK: who waits for what. Returns false. */
-bool drive_deadlock(Drive *d, Err *err);
+/* Sets ERR_DEADLOCK if it is not set, and adds who waits for what. */
+void drive_deadlock(Drive *d, Err *err);
 
 /* Performs an mbarrier Op on CTA `rank`'s word; a refusal is a fault at the Op's instruction. */
 bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1,

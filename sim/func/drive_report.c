@@ -18,8 +18,7 @@ static int32_t expected_bytes(const Drive *d, uint32_t addr)
 static void describe_mbar(Drive *d, const Op *wait, char *text)
 {
     Err ignored = {0};
-    const uint64_t *word =
-        d->f->ops->mbar(d->f, d->slot0 + (wait->sync >> 24), wait->sync, &ignored);
+    const uint64_t *word = d->f->ops->mbar(d->f, wait->sync >> 24, wait->sync, &ignored);
     if (!word || !mbar_is_init(*word)) {
         snprintf(text, LINE, "mbarrier 0x%x, which is not initialised", wait->sync);
         return;
@@ -55,6 +54,22 @@ static void describe(Drive *d, uint32_t cta, const Op *wait, char *text)
     }
 }
 
+/* What a warp that is not parked polls. */
+static void describe_poll(const Drive *d, uint32_t cta, uint32_t warp, char *text)
+{
+    const Warp *w = &d->x->ctas[cta].warps[warp];
+    const Func *f = d->x->code->func;
+    if (w->watch.polls == 0 || w->watch.ptx >= f->n_insns) {
+        snprintf(text, 2 * LINE, "runs in a loop that never ends");
+        return;
+    }
+    const Insn *in = &f->insns[w->watch.ptx];
+    int n = snprintf(text, 2 * LINE, "(line %u): polls in vain", in->loc.line);
+    if (w->watch.addr)
+        snprintf(text + n, (size_t)(2 * LINE - n), " at address 0x%llx",
+                 (unsigned long long)w->watch.addr);
+}
+
 /* The text for one warp: where it stands and what it waits for; empty if it does not wait. */
 static void line_of(Drive *d, uint32_t cta, uint32_t warp, char *text)
 {
@@ -64,23 +79,35 @@ static void line_of(Drive *d, uint32_t cta, uint32_t warp, char *text)
     if (w->state == DW_DONE)
         return;
     if (w->state != DW_PARKED || w->n_waits == 0) {
-        snprintf(text, 2 * LINE, "polls in vain");
+        describe_poll(d, cta, warp, text);
         return;
     }
     describe(d, cta, &w->waits[0], what);
     snprintf(text, 2 * LINE, "(line %u): waits for %s", drive_loc(d, &w->waits[0]).line, what);
 }
 
-bool drive_deadlock(Drive *d, Err *err)
+/* The first warp that waits, else the first that polls. */
+static Loc first_place(const Drive *d)
 {
     Loc loc = {0};
-    for (uint32_t c = 0; c < d->n_ctas && !loc.line; c++)
-        for (uint32_t i = 0; i < d->f->n_warps && !loc.line; i++)
+    const Func *f = d->x->code->func;
+    for (uint32_t c = 0; c < d->n_ctas; c++)
+        for (uint32_t i = 0; i < d->f->n_warps; i++) {
+            const Warp *w = &d->x->ctas[c].warps[i];
             if (d->ctas[c].warps[i].state == DW_PARKED)
-                loc = drive_loc(d, &d->ctas[c].warps[i].waits[0]);
-    err_set(err, ERR_DEADLOCK, loc, "deadlock: no warp can move");
+                return drive_loc(d, &d->ctas[c].warps[i].waits[0]);
+            if (!loc.line && d->ctas[c].warps[i].state == DW_READY && w->watch.polls)
+                loc = f->insns[w->watch.ptx].loc;
+        }
+    return loc;
+}
+
+void drive_deadlock(Drive *d, Err *err)
+{
+    if (err->kind == ERR_NONE)
+        err_set(err, ERR_DEADLOCK, first_place(d), "deadlock: no warp can move");
     for (uint32_t c = 0; c < d->n_ctas; c++) {
-        const Cta *cta = &d->x->ctas[d->slot0 + c];
+        const Cta *cta = &d->x->ctas[c];
         for (uint32_t i = 0; i < d->f->n_warps;) {
             char text[2 * LINE], other[2 * LINE];
             uint32_t first = i++;
@@ -98,5 +125,4 @@ bool drive_deadlock(Drive *d, Err *err)
                 err_append(err, "\n  CTA %u warp %u %s", cta->id, first, text);
         }
     }
-    return false;
 }

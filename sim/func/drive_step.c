@@ -52,10 +52,11 @@ bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg
         return err_set(err, ERR_FAULT, drive_loc(d, op),
                        "mbarrier 0x%x: CTA rank %u is not in the cluster", addr, addr >> 24);
     Err why = {0};
-    uint64_t *word = d->f->ops->mbar(d->f, d->slot0 + (addr >> 24), addr, &why);
+    uint64_t *word = d->f->ops->mbar(d->f, addr >> 24, addr, &why);
     if (!word)
         return err_set(err, why.kind, drive_loc(d, op), "%s", why.msg);
     MbarState before = mbar_state(*word);
+    ++*d->x->changes;
     MbarResult r = apply(word, kind, op->flags & OPF_DROP, arg0, arg1);
     if (r != MBAR_OK && r != MBAR_FLIPPED)
         return err_set(err, ERR_FAULT, drive_loc(d, op),
@@ -135,6 +136,7 @@ static bool finish(Drive *d, const Step *s, Err *err)
     DriveWarp *w = &d->ctas[s->cta].warps[s->warp];
     switch (s->op.kind) {
     case OK_TMA_LOAD:
+    case OK_CANCEL:
         return signal_load(d, &s->op, err);
     case OK_COMMIT:
         return signal_commit(d, &s->op, err);
@@ -163,12 +165,13 @@ static bool finish(Drive *d, const Step *s, Err *err)
 
 static bool perform(Drive *d, const Step *s, Err *err)
 {
-    uint32_t slot = d->slot0 + s->cta;
     bool two_steps = s->op.kind == OK_TMA_STORE;
+    if (s->op.kind == OK_CANCEL)
+        d->f->ops->cancelled(d->f, s->cta, s->op.handle, drive_cancel(d));
     if (s->op.handle) {
-        if (!two_steps && !d->f->ops->async(d->f, slot, s->op.handle, ASYNC_READ, err))
+        if (!two_steps && !d->f->ops->async(d->f, s->cta, s->op.handle, ASYNC_READ, err))
             return false;
-        if (!d->f->ops->async(d->f, slot, s->op.handle, two_steps ? s->at : ASYNC_DONE, err))
+        if (!d->f->ops->async(d->f, s->cta, s->op.handle, two_steps ? s->at : ASYNC_DONE, err))
             return false;
     }
     return finish(d, s, err);
@@ -205,8 +208,7 @@ bool drive_holds(Drive *d, uint32_t cta, uint32_t warp, const Op *wait, Err *err
     DriveWarp *w = &c->warps[warp];
     switch (wait->kind) {
     case OK_MBAR_WAIT: {
-        const uint64_t *word =
-            d->f->ops->mbar(d->f, d->slot0 + (wait->sync >> 24), wait->sync, err);
+        const uint64_t *word = d->f->ops->mbar(d->f, wait->sync >> 24, wait->sync, err);
         return word && mbar_phase_done(*word, wait->arg0);
     }
     case OK_BAR_SYNC: /* arg1: the generation that it waits to see end */
@@ -222,7 +224,7 @@ bool drive_holds(Drive *d, uint32_t cta, uint32_t warp, const Op *wait, Err *err
     case OK_TMEM_ALLOC: {
         int32_t column = tmem_alloc(&c->tmem, cta, wait->arg0);
         if (column >= 0)
-            d->f->ops->tmem_alloc_done(d->f, d->slot0 + cta, warp, (uint32_t)column);
+            d->f->ops->tmem_alloc_done(d->f, cta, warp, (uint32_t)column);
         return column >= 0;
     }
     default:

@@ -42,6 +42,7 @@ typedef struct ExecCtx {
     Op *ops;
     uint32_t n_ops;
     uint32_t next_pc; /* preset to pc + 1; branches overwrite (see warp_branch) */
+    bool kept;        /* an atomic operation that left memory as it was */
     Err *err;
 } ExecCtx;
 typedef bool DynFn(ExecCtx *x, const XInsn *in, uint32_t mask);
@@ -72,6 +73,7 @@ struct XInsn {
     uint8_t guard_neg;
     int16_t guard;   /* -1: always */
     uint8_t sync;    /* SyncNeed: whom this instruction waits for when the warp has diverged */
+    uint8_t seen;    /* Seen: what others may notice of it */
     uint32_t opinfo; /* copy of ci->opinfo */
 };
 
@@ -79,6 +81,19 @@ typedef struct Split {
     uint32_t pc, mask;
     bool parked; /* waits for others to join it at a .sync/.aligned instruction */
 } Split;
+
+/* A picture of a warp, to tell whether it comes back to where it was (watch.c). */
+typedef struct Watch {
+    uint64_t changes;           /* *Exec.changes, when the watch began */
+    uint32_t steps, at, next;   /* instructions since; when the picture was taken, and
+                                   the next one is */
+    uint32_t polls, polls_then; /* reads of what may be a flag; when the picture was taken */
+    uint32_t pc, mask, n_splits, loops, hold; /* the picture; its registers are in Warp.saved */
+    Split splits[WARP];
+    bool taken, spins;
+    uint32_t ptx; /* the last poll: instruction, address >> 5 in global memory */
+    uint64_t addr;
+} Watch;
 
 struct Warp {
     uint32_t *base[2]; /* [0] registers: n_slots rows; [1] constants, shared by all warps */
@@ -99,6 +114,8 @@ struct Warp {
     uint32_t
         hold; /* the running split stays for so many more decisions, though it is not the lowest */
     bool stuck; /* every split is parked: the running instruction can never have its member mask */
+    Watch watch;
+    uint32_t *saved;                /* registers and predicates of the picture */
     uint64_t n_insts, n_lane_insts; /* PTX instructions executed; times active lanes */
     Err fault; /* of an instruction that has no op of its own, until the next op reports it */
 };
@@ -132,6 +149,9 @@ typedef struct ExecDesc {
     uint32_t n_slots;        /* CTAs resident at once */
     uint32_t n_sms;          /* %nsmid */
     uint64_t footprint;      /* bytes of global memory that the kernel can reach; 0: all of `mem` */
+    uint32_t resident;       /* exec_run: CTAs that the chip holds at once; 0: n_sms */
+    uint64_t *changes;       /* counts what other warps may notice, for machines that share memory;
+                                NULL: one of its own */
     bool mma_hw;             /* true: tensor-core sums truncated as ptx.md 4.3; false: fp32 */
     uint8_t simd;            /* 0: the fastest of this processor; else 1 + SimdIsa, for tests */
 } ExecDesc;
@@ -160,8 +180,8 @@ bool exec_fault(ExecCtx *x, const XInsn *in, int lane, const char *fmt, ...)
 /* The runner without time (sim/func/run.c): executes the CTAs [first, first + n) of the grid, or
  * all with n = 0, on `threads` host threads; asynchronous operations complete as late as they
  * legally can (when no warp can move), so that a program which forgets to wait reads poison. Same
- * bytes whatever the number of threads. ERR_FAULT, ERR_DEADLOCK (who waits for what). warp_insts
- * may be NULL: count of executed PTX warp instructions. */
+ * bytes whatever the number of threads. ERR_FAULT, ERR_DEADLOCK (who waits for what; also warps
+ * that only read memory which nobody changes any more). stats may be NULL. */
 typedef struct RunStats {
     uint64_t warp_insts, thread_insts, ctas;
 } RunStats;

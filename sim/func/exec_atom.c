@@ -131,6 +131,15 @@ typedef struct Operands {
     const CodeOpd *d, *mem, *b, *c; /* d, c may be NULL */
 } Operands;
 
+/* x->kept says whether memory is as it was. */
+static uint64_t exchange(ExecCtx *x, const Rmw *r, uint8_t *p, uint64_t b, const uint64_t *expect)
+{
+    uint64_t old = rmw(r, p, b, expect), now = 0;
+    memcpy(&now, p, type_info[r->type].bits / 8);
+    x->kept = x->kept && old == now;
+    return old;
+}
+
 static uint64_t elem_u64(const Warp *w, const CodeOpd *o, uint32_t e, uint32_t lane)
 {
     uint32_t slots = o->n / (o->n_elems ? o->n_elems : 1u);
@@ -163,12 +172,13 @@ static bool run(ExecCtx *x, const XInsn *in, uint32_t mask, const Operands *o)
         if (at[i].space == SP_PARAM)
             return exec_fault(x, in, (int)i, "writes to the kernel's parameters");
     }
+    x->kept = true;
     for (uint32_t m = mask; m; m &= m - 1) {
         uint32_t i = first_lane(m);
         r.ftz = r.type == T_F32 && at[i].space == SP_GLOBAL;
         for (uint32_t e = 0; e < elems; e++) {
             uint64_t expect = elem_u64(w, o->b, e, i), b = o->c ? elem_u64(w, o->c, e, i) : expect;
-            uint64_t old = rmw(&r, at[i].p + e * elem_bytes, b, o->c ? &expect : NULL);
+            uint64_t old = exchange(x, &r, at[i].p + e * elem_bytes, b, o->c ? &expect : NULL);
             if (o->d)
                 put_elem(w, o->d, e, i, old);
         }

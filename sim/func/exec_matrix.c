@@ -214,10 +214,6 @@ BIND_DYN(tensormap_cp_fenceproxy, dyn_cp_fenceproxy)
 
 /* ---- Not modelled yet: the binder names the instruction ---- */
 
-BIND_UNSUPPORTED(clc_first_ctaid)
-BIND_UNSUPPORTED(clc_first_ctaid_v4)
-BIND_UNSUPPORTED(clc_is_canceled)
-BIND_UNSUPPORTED(clc_try_cancel)
 BIND_UNSUPPORTED(tcgen05_cp)
 BIND_UNSUPPORTED(tcgen05_mma_scaled)
 BIND_UNSUPPORTED(wgmma)

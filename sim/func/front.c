@@ -32,6 +32,7 @@ static void start_warp(const Exec *x, Warp *w)
     if (x->local_bytes)
         memset(w->local, POISON, (size_t)x->local_bytes * WARP);
     warp_start(w);
+    watch_start(w);
 }
 
 static bool cta_start(Front *f, uint32_t slot, uint32_t id, Err *err)
@@ -48,7 +49,7 @@ static bool cta_start(Front *f, uint32_t slot, uint32_t id, Err *err)
     c->rank = 0;
     for (int d = 2; d >= 0; d--)
         c->rank = c->rank * f->cluster[d] + c->ctaid[d] % f->cluster[d];
-    c->sm = slot % x->desc.n_sms;
+    c->sm = (x->first_sm + slot) % x->desc.n_sms;
     memset(c->shared, POISON, c->shared_bytes);
     if (x->uses_tmem)
         memset(c->tmem, POISON, 512 * sizeof c->tmem[0]);
@@ -208,6 +209,7 @@ static uint32_t exec(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[O
     if (ctx.n_ops == 0)
         ctx.n_ops = 1;
     assert(ctx.n_ops <= OP_BURST);
+    watch_step(x, w, in, &ctx);
     for (uint32_t i = 0; i + 1 < ctx.n_ops; i++)
         ops[i].flags |= OPF_MORE;
     if (can_retry(ops[ctx.n_ops - 1].kind))
@@ -239,6 +241,21 @@ static bool yield(Front *f, uint32_t slot, uint32_t warp)
     return warp_yield(warp_at(f, slot, warp));
 }
 
+static bool spins(Front *f, uint32_t slot, uint32_t warp, bool again)
+{
+    Exec *x = (Exec *)f;
+    Warp *w = warp_at(f, slot, warp);
+    bool now = watch_spins(x, w);
+    if (again)
+        watch_start(w);
+    return now;
+}
+
+static void cancelled(Front *f, uint32_t slot, uint32_t handle, uint32_t cta)
+{
+    async_cancelled(cta_at(f, slot), handle, cta);
+}
+
 static void tmem_alloc_done(Front *f, uint32_t slot, uint32_t warp, uint32_t column)
 {
     tmem_alloc_finish(cta_at(f, slot), warp, column);
@@ -253,6 +270,8 @@ const FrontOps exec_front_ops = {
     .yield = yield,
     .tmem_alloc_done = tmem_alloc_done,
     .cta_end = cta_end,
+    .cancelled = cancelled,
+    .spins = spins,
 };
 
 Front *exec_front(Exec *x)

@@ -112,7 +112,7 @@ static bool uses_tmem(const Code *c)
 }
 
 typedef struct Layout {          /* bytes */
-    uint64_t regs, preds, local; /* per warp */
+    uint64_t regs, preds, local; /* per warp; registers and predicates twice: watch.c */
     uint64_t shared, tmem;       /* per CTA */
     uint64_t consts;
 } Layout;
@@ -167,6 +167,7 @@ static void place_cta(Arena *a, Exec *x, uint32_t slot, const Layout *lay, uint8
         w->base[0] = (uint32_t *)(void *)take(p, lay->regs);
         w->base[1] = x->const_rows;
         w->preds = (uint32_t *)(void *)take(p, lay->preds);
+        w->saved = (uint32_t *)(void *)take(p, lay->regs + lay->preds);
         w->local = take(p, lay->local);
         set_tids(w, x->desc.block);
     }
@@ -175,7 +176,7 @@ static void place_cta(Arena *a, Exec *x, uint32_t slot, const Layout *lay, uint8
 static void place_all(Arena *a, Exec *x)
 {
     Layout lay = layout(x);
-    uint64_t per_warp = lay.regs + lay.preds + lay.local;
+    uint64_t per_warp = 2 * (lay.regs + lay.preds) + lay.local;
     uint64_t per_cta = lay.shared + lay.tmem + per_warp * x->front.n_warps;
     x->map_bytes = lay.consts + per_cta * x->desc.n_slots;
     x->map = mmap(NULL, x->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -204,6 +205,7 @@ bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err)
             x->desc.cluster[i] = c->func->cluster[i] ? c->func->cluster[i] : 1;
     if (x->desc.n_sms == 0)
         x->desc.n_sms = 1;
+    x->changes = d->changes ? d->changes : &x->own_changes;
     x->isa = d->simd ? (SimdIsa)(d->simd - 1) : simd_best();
     x->static_shared = static_shared(c);
     x->shared_bytes = SHARED_BASE + x->static_shared + x->desc.dynamic_shared;

@@ -1,50 +1,242 @@
-/* The functional runner: clusters of the grid in turn on host threads, each with its own CTA slots.
- */
+/* The functional runner: the clusters of a grid, in lanes (drive.h).
+ *
+ * If CTAs cannot talk to each other through global memory, lanes are shared out to host threads and
+ * each cluster runs to its end. If they can (atomics, loads stronger than weak), one host thread
+ * runs them, in order, so that the bytes do not depend on the host; a cluster that only waits is
+ * set aside and the next one starts, as many as the chip holds at once. When none of those can
+ * move, the program hangs on the chip too.
+ *
+ * A kernel with cluster launch control has as many lanes as the chip holds clusters, cluster k in
+ * lane k mod that many; otherwise each cluster is a lane. */
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "sim/func/drive.h"
 
-enum { MAX_RUN_THREADS = 256 };
+enum {
+    MAX_RUN_THREADS = 256,
+    SOME_PATIENCE = 64, /* fruitless rounds before another cluster gets a turn */
+};
 
-typedef struct Job {
-    atomic_uint next; /* cluster to be taken */
-    uint32_t end;
+typedef struct Run {
+    Arena *a;
+    ExecDesc desc;
+    uint32_t size;       /* CTAs of a cluster */
+    uint32_t begin, end; /* clusters to run */
+    uint32_t n_lanes;
+    uint32_t resident;  /* clusters at once */
+    uint64_t changes;   /* when they share memory */
+    atomic_uint next;   /* lane to be taken */
     atomic_bool failed; /* takes no further cluster */
-} Job;
+} Run;
 
-typedef struct Worker {
+typedef struct RunPlace { /* of the chip, for a cluster */
     pthread_t thread;
-    Job *job;
+    Run *run;
+    Exec *x;
     Drive drive;
-    RunStats stats;
+    Lane lane;
+    bool busy, stuck; /* a cluster is there; only others can move it */
     uint32_t cluster; /* of the error */
     Err err;
-} Worker;
+} RunPlace;
+
+static void open_lane(RunPlace *p, uint32_t lane)
+{
+    const Run *r = p->run;
+    p->lane = (Lane){.next = r->begin + lane, .stride = r->n_lanes, .end = r->end};
+    p->drive.lane = &p->lane;
+    p->x->first_sm = (uint32_t)((uint64_t)lane * r->size % p->x->desc.n_sms);
+}
+
+static bool make_place(Run *r, RunPlace *p, uint32_t patience, Err *err)
+{
+    *p = (RunPlace){.run = r};
+    if (!exec_new(r->a, &r->desc, &p->x, err))
+        return false;
+    drive_new(r->a, &p->drive, p->x);
+    p->drive.patience = patience;
+    return true;
+}
+
+/* ---- Lanes on their own ---- */
+
+static bool run_cluster(RunPlace *p, uint32_t k)
+{
+    if (!drive_start(&p->drive, k, &p->err))
+        return false;
+    DriveEnd e = drive_continue(&p->drive, &p->err);
+    if (e == DRIVE_STUCK || e == DRIVE_POLLS)
+        drive_deadlock(&p->drive, &p->err);
+    drive_end(&p->drive);
+    return e == DRIVE_DONE;
+}
 
 static void *work(void *arg)
 {
-    Worker *w = arg;
-    while (!atomic_load(&w->job->failed)) {
-        uint32_t k = atomic_fetch_add(&w->job->next, 1);
-        if (k >= w->job->end)
+    RunPlace *p = arg;
+    Run *r = p->run;
+    while (!atomic_load(&r->failed)) {
+        uint32_t lane = atomic_fetch_add(&r->next, 1), k;
+        if (lane >= r->n_lanes)
             break;
-        if (drive_cluster(&w->drive, k, &w->stats, &w->err))
-            continue;
-        w->cluster = k;
-        atomic_store(&w->job->failed, true);
-        break;
+        open_lane(p, lane);
+        while ((k = drive_take(&p->drive)) != OP_NONE) {
+            if (run_cluster(p, k))
+                continue;
+            p->cluster = k;
+            atomic_store(&r->failed, true);
+            break;
+        }
     }
     return NULL;
 }
 
-/* Whether the order of CTAs may show in the results: then they run one after the other. */
-static bool order_matters(const Code *c)
+static bool run_apart(Run *r, uint32_t threads, RunStats *sum, Err *err)
+{
+    RunPlace *places = arena_new(r->a, RunPlace, threads);
+    uint32_t made = 0, started = 1;
+    while (made < threads && make_place(r, &places[made], DRIVE_PATIENCE, err))
+        made++;
+    if (err->kind == ERR_NONE) {
+        for (; started < threads; started++)
+            if (pthread_create(&places[started].thread, NULL, work, &places[started]) != 0)
+                break; /* fewer threads do as well */
+        work(&places[0]);
+    }
+    /* Lanes are taken in order, so the first cluster that fails is always among those that ran. */
+    RunPlace *bad = NULL;
+    for (uint32_t i = 0; i < made; i++) {
+        RunPlace *p = &places[i];
+        if (i > 0 && i < started)
+            pthread_join(p->thread, NULL);
+        sum->warp_insts += p->drive.stats.warp_insts;
+        sum->thread_insts += p->drive.stats.thread_insts;
+        sum->ctas += p->drive.stats.ctas;
+        if (p->err.kind != ERR_NONE && (!bad || p->cluster < bad->cluster))
+            bad = p;
+        exec_free(p->x);
+    }
+    if (bad)
+        err_set(err, bad->err.kind, bad->err.loc, "%s", bad->err.msg);
+    return err->kind == ERR_NONE;
+}
+
+/* ---- Lanes that may wait for each other ---- */
+
+typedef struct Together {
+    Run *run;
+    RunPlace *places;
+    uint32_t n_made, n_busy, next_lane;
+} Together;
+
+/* Runs the clusters of the place's lane until one waits or all are done. */
+static bool run_place(Together *t, RunPlace *p, Err *err)
+{
+    for (;;) {
+        DriveEnd e = drive_continue(&p->drive, err);
+        if (e == DRIVE_FAILED)
+            return false;
+        p->stuck = e == DRIVE_STUCK || p->drive.fruitless >= DRIVE_PATIENCE;
+        if (e != DRIVE_DONE)
+            return true;
+        drive_end(&p->drive);
+        uint32_t k = drive_take(&p->drive);
+        if (k == OP_NONE) {
+            p->busy = false;
+            t->n_busy--;
+            return true;
+        }
+        if (!drive_start(&p->drive, k, err))
+            return false;
+    }
+}
+
+static bool start_another(Together *t, Err *err)
+{
+    uint32_t i = 0;
+    while (i < t->n_made && t->places[i].busy)
+        i++;
+    RunPlace *p = &t->places[i];
+    if (i == t->n_made) {
+        if (!make_place(t->run, p, SOME_PATIENCE, err))
+            return false;
+        t->n_made++;
+    }
+    open_lane(p, t->next_lane++);
+    p->busy = true;
+    t->n_busy++;
+    return drive_start(&p->drive, drive_take(&p->drive), err);
+}
+
+static bool all_wait(Together *t, Err *err)
+{
+    for (uint32_t i = 0; i < t->n_made; i++)
+        if (t->places[i].busy)
+            drive_deadlock(&t->places[i].drive, err);
+    return false;
+}
+
+static bool run_lanes(Together *t, Err *err)
+{
+    Run *r = t->run;
+    for (;;) {
+        uint64_t before = r->changes;
+        bool all_stuck = true;
+        for (uint32_t i = 0; i < t->n_made; i++) {
+            if (t->places[i].busy && !run_place(t, &t->places[i], err))
+                return false;
+            all_stuck = all_stuck && (t->places[i].stuck || !t->places[i].busy);
+        }
+        if (r->changes != before)
+            continue;
+        if (t->next_lane < r->n_lanes && t->n_busy < r->resident) {
+            if (!start_another(t, err))
+                return false;
+        } else if (t->n_busy == 0) {
+            return true;
+        } else if (all_stuck) {
+            return all_wait(t, err);
+        }
+    }
+}
+
+static bool run_together(Run *r, RunStats *sum, Err *err)
+{
+    uint32_t most = r->resident < r->n_lanes ? r->resident : r->n_lanes;
+    Together t = {.run = r, .places = arena_new(r->a, RunPlace, most + 1)};
+    r->desc.changes = &r->changes;
+    bool good = run_lanes(&t, err);
+    for (uint32_t i = 0; i < t.n_made; i++) {
+        RunPlace *p = &t.places[i];
+        if (p->busy)
+            drive_end(&p->drive);
+        sum->warp_insts += p->drive.stats.warp_insts;
+        sum->thread_insts += p->drive.stats.thread_insts;
+        sum->ctas += p->drive.stats.ctas;
+        exec_free(p->x);
+    }
+    return good;
+}
+
+/* ---- What the code asks for ---- */
+
+/* Whether CTAs can see what others do: the order in which they run may then show in the results,
+ * and they may wait for each other. */
+static bool can_talk(const Code *c)
 {
     if (c->uses_global_atomics)
         return true;
     for (uint32_t i = 0; i < c->n_insns; i++)
-        if (strncmp(op_row[c->insns[i].op].exec, "cp_reduce", strlen("cp_reduce")) == 0)
+        if (op_row[c->insns[i].op].tclass == TC_LDG && seen_of(c, &c->insns[i]) == SEEN_POLL)
+            return true;
+    return false;
+}
+
+static bool uses_cancel(const Code *c)
+{
+    for (uint32_t i = 0; i < c->n_insns; i++)
+        if (c->insns[i].op == OP_CLC_TRY_CANCEL)
             return true;
     return false;
 }
@@ -59,55 +251,30 @@ static uint32_t cluster_size(const ExecDesc *d)
     return size;
 }
 
-static void run_all(Worker *workers, uint32_t n)
-{
-    uint32_t started = 1;
-    for (; started < n; started++)
-        if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0)
-            break; /* fewer threads do as well */
-    work(&workers[0]);
-    for (uint32_t i = 1; i < started; i++)
-        pthread_join(workers[i].thread, NULL);
-}
-
 bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t threads,
               RunStats *stats, Err *err)
 {
-    uint32_t size = cluster_size(d), n_ctas = d->grid[0] * d->grid[1] * d->grid[2];
-    uint32_t clusters = n_ctas / size, begin = first / size;
-    uint32_t end = n == 0 || n > n_ctas - first ? clusters : (first + n + size - 1) / size;
-    if (threads == 0 || order_matters(d->code))
+    Run r = {.a = a, .desc = *d, .size = cluster_size(d)};
+    uint32_t n_ctas = d->grid[0] * d->grid[1] * d->grid[2], clusters = n_ctas / r.size;
+    uint32_t held = d->resident ? d->resident : d->n_sms;
+    r.begin = first / r.size;
+    r.end = n == 0 || n > n_ctas - first ? clusters : (first + n + r.size - 1) / r.size;
+    r.n_lanes = r.begin < r.end ? r.end - r.begin : 0;
+    r.resident = held > r.size ? held / r.size : 1;
+    r.desc.n_slots = r.size;
+    if (uses_cancel(d->code) && r.n_lanes > r.resident)
+        r.n_lanes = r.resident;
+    if (threads == 0)
         threads = 1;
     if (threads > MAX_RUN_THREADS)
         threads = MAX_RUN_THREADS;
-    if (begin < end && threads > end - begin)
-        threads = end - begin;
-    ExecDesc mine = *d;
-    mine.n_slots = threads * size;
-    Exec *x;
-    if (!exec_new(a, &mine, &x, err))
-        return false;
-    Job job = {.end = end};
-    atomic_init(&job.next, begin);
-    atomic_init(&job.failed, false);
-    Worker *workers = arena_new(a, Worker, threads);
-    for (uint32_t i = 0; i < threads; i++) {
-        workers[i].job = &job;
-        drive_new(a, &workers[i].drive, x, i * size);
-    }
-    run_all(workers, threads);
-    /* Clusters are taken in order, so the first that fails is always among those that ran. */
-    Worker *bad = NULL;
+    if (threads > r.n_lanes)
+        threads = r.n_lanes > 0 ? r.n_lanes : 1;
+    atomic_init(&r.next, 0);
+    atomic_init(&r.failed, false);
     RunStats sum = {0};
-    for (uint32_t i = 0; i < threads; i++) {
-        sum.warp_insts += workers[i].stats.warp_insts;
-        sum.thread_insts += workers[i].stats.thread_insts;
-        sum.ctas += workers[i].stats.ctas;
-        if (workers[i].err.kind != ERR_NONE && (!bad || workers[i].cluster < bad->cluster))
-            bad = &workers[i];
-    }
+    bool good = can_talk(d->code) ? run_together(&r, &sum, err) : run_apart(&r, threads, &sum, err);
     if (stats)
         *stats = sum;
-    exec_free(x);
-    return !bad || err_set(err, bad->err.kind, bad->err.loc, "%s", bad->err.msg);
+    return good;
 }

@@ -23,6 +23,14 @@ typedef enum SyncNeed {
     SYNC_ALL,     /* .aligned: all lanes that have not exited */
 } SyncNeed;
 
+/* What others may notice of an instruction. */
+typedef enum Seen {
+    SEEN_CHANGE, /* memory, barriers, asynchronous work */
+    SEEN_NOTHING,
+    SEEN_POLL,   /* nothing, but it reads what may be a flag */
+    SEEN_ATOMIC, /* a change, or a poll if it left memory as it was */
+} Seen;
+
 struct Exec {
     Front front; /* first member: a Front * is an Exec * */
     ExecDesc desc;
@@ -36,7 +44,9 @@ struct Exec {
     uint32_t shared_bytes;  /* of the window: SHARED_BASE + static + dynamic */
     uint32_t local_bytes;   /* per thread */
     bool uses_tmem;
-    void *map; /* host memory of all slots, from mmap */
+    uint32_t first_sm;              /* %smid of slot 0 */
+    uint64_t *changes, own_changes; /* desc.changes, or &own_changes */
+    void *map;                      /* host memory of all slots, from mmap */
     size_t map_bytes;
 };
 
@@ -165,6 +175,18 @@ bool warp_arrived(Warp *w, const XInsn *in);
 /* The running split is blocked at retry_pc: it goes back there and another one runs. False: there
  * is none. */
 bool warp_yield(Warp *w);
+
+/* ---- Warps that only wait (watch.c) ---- */
+
+void watch_start(Warp *w);
+Seen seen_of(const Code *c, const CodeInsn *in);
+/* After each instruction that the driver sees. */
+void watch_step(Exec *x, Warp *w, const XInsn *in, const ExecCtx *done);
+/* It will go on as it did before for as long as nobody changes anything. */
+static inline bool watch_spins(const Exec *x, const Warp *w)
+{
+    return w->watch.spins && w->watch.changes == *x->changes;
+}
 
 /* ---- Parts of the executor ---- */
 

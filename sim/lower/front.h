@@ -43,8 +43,8 @@ typedef struct FrontOps {
      * first. */
     bool (*cta_start)(Front *f, uint32_t slot, uint32_t cta, Err *err);
     void (*next)(Front *f, uint32_t slot, uint32_t warp, OpRun *run);
-    /* now: the driver's cycle, for %clock; 0 in functional runs. Returns the number of Ops. Err:
-     * OK_FAULT. */
+    /* now: the driver's cycle, for %clock; the warp's instructions in functional runs. Returns the
+     * number of Ops. Err: OK_FAULT. */
     uint32_t (*exec)(Front *f, uint32_t slot, uint32_t warp, Cycle now, Op ops[OP_BURST], Err *err);
     bool (*async)(Front *f, uint32_t slot, uint32_t handle, AsyncStep step, Err *err);
     /* The 64-bit mbarrier word at a shared address of this slot's CTA (rank byte ignored); NULL: a
@@ -57,6 +57,16 @@ typedef struct FrontOps {
      * writes the address. */
     void (*tmem_alloc_done)(Front *f, uint32_t slot, uint32_t warp, uint32_t column);
     void (*cta_end)(Front *f, uint32_t slot);
+    /* Answer to an OK_CANCEL op, before its ASYNC_DONE: the driver has taken the cluster whose
+     * first CTA is `cta` off the list of those to start (OP_NONE: none was left); nobody will start
+     * it. */
+    void (*cancelled)(Front *f, uint32_t slot, uint32_t handle, uint32_t cta);
+    /* Whether the warp only comes back to where it was, reading what nobody changes. again: it has
+     * to prove it anew. NULL: never. */
+    bool (*spins)(Front *f, uint32_t slot, uint32_t warp, bool again);
+    /* Replay only, else NULL: false if the CTA was cancelled when the trace was recorded. The
+     * driver then leaves its cluster out, and OK_CANCEL ops take nothing. */
+    bool (*launches)(Front *f, uint32_t cta);
 } FrontOps;
 
 struct Front {

@@ -63,6 +63,8 @@ typedef enum OpKind {
     OK_NANOSLEEP,  /* arg0 = ns */
     OK_GRIDDEP,    /* griddepcontrol */
     OK_FAULT,      /* the front end has recorded an Err: stop */
+    OK_CANCEL, /* async: clusterlaunchcontrol.try_cancel: bytes of the answer complete tx on sync,
+                  or with OPF_PAIR in every CTA of arg1 */
     OK_COUNT
 } OpKind;
 

@@ -83,7 +83,7 @@ OpKind row_kind(const IrInsn *in)
     case TC_WGMMA: return in->op == OP_WGMMA_COMMIT_GROUP || in->op == OP_WGMMA_WAIT_GROUP ? OK_PLAIN : OK_MMA;
     case TC_COMMIT: return OK_COMMIT;
     case TC_TMEM_CP: return OK_TMEM_CP;
-    case TC_TMA_LD: return OK_TMA_LOAD;
+    case TC_TMA_LD: return in->op == OP_CLC_TRY_CANCEL ? OK_CANCEL : OK_TMA_LOAD;
     case TC_TMA_ST: return OK_TMA_STORE;
     case TC_TMA_PF: return OK_TMA_PREFETCH;
     case TC_LDGSTS: return OK_CPASYNC;

@@ -165,7 +165,14 @@ typedef struct Tensor {
 
 /* ---- asynchronous copies in flight (tma.c) ---- */
 
-typedef enum FlightKind { FL_LOAD, FL_STORE, FL_REDUCE, FL_PREFETCH, FL_LDGSTS } FlightKind;
+typedef enum FlightKind {
+    FL_LOAD,
+    FL_STORE,
+    FL_REDUCE,
+    FL_PREFETCH,
+    FL_LDGSTS,
+    FL_CANCEL,
+} FlightKind;
 typedef struct Flight {
     uint8_t kind, flags;
     uint8_t warp, cta; /* warp of the CTA; CTA place on the SM */
@@ -241,7 +248,7 @@ typedef struct TCta {
 } TCta;
 
 /* A request to the chip, served after the quantum. */
-typedef enum ReqKind { RQ_LOAD, RQ_STORE, RQ_ATOM, RQ_FLIGHT } ReqKind;
+typedef enum ReqKind { RQ_LOAD, RQ_STORE, RQ_ATOM, RQ_FLIGHT, RQ_CANCEL } ReqKind;
 typedef struct Request {
     Cycle at;
     uint64_t addr; /* 256-byte granule */
@@ -322,14 +329,15 @@ typedef struct Params { /* the model in the time core's units: cycles and bytes 
     uint32_t mma_issue, lat_issue, lat_pipe, lat_cg2_m128, lat_cg2_m256, lat_commit, tensor_queue;
     uint32_t tma_issue, tma_interval, tma_l2, tma_miss, tma_store, tma_queue, group_wake;
     double tma_row, tma_bytes, tma_store_bytes, tma_reduce_bytes;
-    uint32_t lsu_queue, launch, cta_start, cta_end;
-    double lsu_bytes, store_bytes, l2_bytes, dram_bytes, dispatch, ghz, sleep_ns;
+    uint32_t lsu_queue, launch, cta_start, cta_end, cancel;
+    double lsu_bytes, store_bytes, l2_bytes, dram_bytes, dispatch, cancel_interval, ghz, sleep_ns;
 } Params;
 
 #define L2_WAYS 4u
 typedef struct Chip { /* what all SMs share */
     double l2_free, dram_free, l2_rate,
         dram_rate;      /* fluid servers: cycle, bytes a cycle for the simulated SMs */
+    double cancel_free; /* the scheduler, for try_cancel */
     double dram_budget; /* bytes HBM still has to deliver to the simulated SMs; see memory.c */
     uint64_t *tag;      /* L2: granule + 1, L2_WAYS a set */
     uint8_t *victim;    /* next way to replace */
@@ -361,6 +369,7 @@ struct Sim {
     Cycle quantum, end; /* end: last CTA's end */
     uint64_t *ctas;     /* to simulate, in order of dispatch */
     uint32_t n_ctas, next_cta;
+    bool cancels;    /* OK_CANCEL takes clusters; in a replay they are missing already */
     FreeSlot *freed; /* slots freed in this quantum */
     uint32_t n_freed;
     Err *err;
@@ -372,6 +381,10 @@ struct Sim {
 };
 
 /* ---- verbs ---- */
+
+/* gpu.c: the first CTA of the next cluster to start, which now nobody will; OP_NONE: none is left
+ */
+uint32_t gpu_cancel(Sim *s);
 
 /* params.c */
 void params_read(Params *p, const Model *m);

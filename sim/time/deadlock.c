@@ -65,6 +65,8 @@ static const char *kind_text(uint32_t kind)
         return "tensor-memory columns";
     case OK_SETMAXNREG:
         return "registers";
+    case OK_GMEM:
+        return "memory that nobody changes";
     default:
         return "an operation";
     }
@@ -98,21 +100,32 @@ static void add_text(Sim *s, const DeadWait *d, uint32_t n)
         err_append(s->err, ", %lld bytes to come", (long long)(d->bytes_needed - d->bytes_had));
 }
 
+static DeadWait poll_of(const Sim *s, const Sm *sm, const TWarp *w)
+{
+    return (DeadWait){.cta = sm->cta[w->cta].id,
+                      .warp = w->id,
+                      .kind = OK_GMEM,
+                      .insn = w->op == OP_NONE ? 0 : s->code->ops[w->op].insn};
+}
+
 void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now)
 {
+    DeadWait *waits = arena_new(a, DeadWait, s->n_sm * (size_t)s->sm[0].n_slots + 1);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < s->n_sm; i++)
-        n += (uint32_t)__builtin_popcountll(s->sm[i].parked);
-    DeadWait *waits = arena_new(a, DeadWait, n + 1);
-    err_set(s->err, ERR_DEADLOCK, (Loc){0}, "deadlock at cycle %llu: no warp can move, %u wait",
-            (unsigned long long)now, n);
-    n = 0;
     for (uint32_t i = 0; i < s->n_sm; i++) {
-        for (uint64_t m = s->sm[i].parked; m; m &= m - 1) {
-            uint32_t slot = (uint32_t)__builtin_ctzll(m);
-            describe(s, &s->sm[i], slot, &waits[n++]);
+        Sm *sm = &s->sm[i];
+        for (uint32_t slot = 0; slot < sm->n_slots; slot++) {
+            if (sm->warp[slot].state == WS_PARKED)
+                describe(s, sm, slot, &waits[n++]);
+            else if (sm->warp[slot].state == WS_RUN)
+                waits[n++] = poll_of(s, sm, &sm->warp[slot]);
         }
     }
+    err_set(s->err, ERR_DEADLOCK, (Loc){0}, "deadlock at cycle %llu: no warp can move, %u wait",
+            (unsigned long long)now, n);
+    if (s->res->ctas_simulated < s->res->ctas_total)
+        err_append(s->err, " (%u of %u CTAs are simulated: if they wait for others, use --sms all)",
+                   s->res->ctas_simulated, s->res->ctas_total);
     for (uint32_t i = 0, k; i < n; i = k) {
         for (k = i + 1;
              k < n && same_wait(&waits[i], &waits[k]) && waits[k].warp == waits[k - 1].warp + 1;

@@ -205,7 +205,7 @@ static void build_chip(Arena *a, Sim *s, uint32_t active)
      * each other within. */
     s->quantum = least(least(p->ldg, p->ldg_miss), least(p->atomg, p->ldgsts));
     s->quantum = least(s->quantum, least(least(p->tma_l2, p->tma_miss), p->tma_store));
-    s->quantum = least(s->quantum, p->cta_start + p->cta_end);
+    s->quantum = least(s->quantum, least(p->cancel, p->cta_start + p->cta_end));
     if (s->quantum == 0)
         s->quantum = 1;
     c->req = arena_new(a, Request, (size_t)s->n_sm * s->sm[0].cap_out);
@@ -224,6 +224,13 @@ static void build_result(Arena *a, Sim *s, const SimPlan *plan)
     s->res = r;
     s->ctas = arena_new(a, uint64_t, plan->ctas_simulated / s->cluster);
     s->n_ctas = choose(plan, s->ctas);
+    bool (*launches)(Front *, uint32_t) = s->front->ops->launches;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->n_ctas; i++)
+        if (!launches || launches(s->front, cta_id(s->front, s->ctas[i], 0)))
+            s->ctas[kept++] = s->ctas[i];
+    s->cancels = !launches;
+    s->n_ctas = kept;
     r->sms_simulated = s->n_sm;
     r->sms_total = plan->sms_total;
     r->ctas_total = s->front->n_ctas;
@@ -257,6 +264,14 @@ static void dispatch(Sim *s, uint32_t group, uint32_t place, Cycle at)
         sm_post(
             g->sm[r],
             (Event){.at = at, .kind = EV_CTA_START, .who = place, .a = cta_id(s->front, id, r)});
+}
+
+/* The scheduler's answer to a try_cancel: the next cluster is nobody's to start any more. */
+uint32_t gpu_cancel(Sim *s)
+{
+    if (!s->cancels || s->next_cta >= s->n_ctas)
+        return OP_NONE;
+    return cta_id(s->front, s->ctas[s->next_cta++], 0);
 }
 
 /* First wave: breadth first over the groups, one dispatch interval for every CTA of the whole chip
@@ -318,10 +333,53 @@ static Cycle next_of(const Group *g)
     return next;
 }
 
+/* Looks now and then whether all warps that run only poll memory which nobody changes: with nothing
+ * under way at one look, and each of them back where it was, with nothing changed, by the next. */
+typedef struct Lookout {
+    Cycle next, span;
+    bool quiet; /* nothing was under way at the last look */
+} Lookout;
+
+#define FIRST_LOOK 1000000u /* cycles: half a millisecond; doubles, for polls that back off */
+
+static bool sm_quiet(const Sm *sm)
+{
+    return sm->events.n == 0 && sm->n_out == 0;
+}
+
+/* Warps that run and do not spin; all have to prove it again. */
+static uint32_t busy_warps(Sm *sm)
+{
+    Front *f = sm->sim->front;
+    uint32_t n = 0;
+    for (uint32_t slot = 0; slot < sm->n_slots; slot++) {
+        const TWarp *w = &sm->warp[slot];
+        if (w->state == WS_RUN && !f->ops->spins(f, sm->cta[w->cta].slot, w->id, true))
+            n++;
+    }
+    return n;
+}
+
+static bool hangs(Sim *s, Lookout *l, Cycle now)
+{
+    if (now < l->next || !s->front->ops->spins)
+        return false;
+    bool quiet = true;
+    uint32_t busy = 0;
+    for (uint32_t i = 0; i < s->n_sm; i++) {
+        quiet = quiet && sm_quiet(&s->sm[i]);
+        busy += busy_warps(&s->sm[i]);
+    }
+    bool dead = l->quiet && quiet && busy == 0;
+    *l = (Lookout){.next = now + 2 * l->span, .span = 2 * l->span, .quiet = quiet};
+    return dead;
+}
+
 /* Runs to the end. False: some group cannot move; *now is when that was seen. */
 static bool run_quanta(Sim *s, Cycle *now)
 {
     bool dead = false;
+    Lookout lookout = {.next = FIRST_LOOK, .span = FIRST_LOOK};
     for (;;) {
         Cycle next = CYCLE_NEVER;
         for (uint32_t i = 0; i < s->n_groups; i++) {
@@ -340,6 +398,8 @@ static bool run_quanta(Sim *s, Cycle *now)
         memory_serve(s, from);
         refill(s, until);
         *now = until;
+        if (hangs(s, &lookout, until))
+            return false;
     }
 }
 

@@ -60,7 +60,7 @@ static void smem_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 static void gmem_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 {
     const TOp *o = &sm->sim->ops[op->info];
-    bool waits = op->arg0 != 1 && o->n_dst > 0;
+    bool waits = o->n_dst > 0; /* a load, or an atomic whose result is used */
     bool more = op->flags & OPF_MORE;
     if (waits) {
         set_results(sm, slot, op, CYCLE_NEVER, ST_LONG);
@@ -186,6 +186,7 @@ void issue_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     case OK_TMA_LOAD:
     case OK_TMA_STORE:
     case OK_TMA_PREFETCH:
+    case OK_CANCEL:
     case OK_CPASYNC:
         async_op(sm, slot, op, now);
         break;

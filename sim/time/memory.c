@@ -96,8 +96,24 @@ void memory_taken(Sm *sm, Cycle now)
         sm_open(sm, P_LSU, now);
 }
 
+/* A try_cancel: answered in order of asking. */
+static void serve_cancel(Sim *s, const Request *r, Cycle now)
+{
+    const Params *p = &s->p;
+    Sm *sm = &s->sm[r->sm];
+    const Flight *f = &sm->flight[r->who];
+    double wait = serve(&s->chip.cancel_free, (double)r->at, p->cancel_interval, 1);
+    Cycle at = cycle_up(wait - p->cancel_interval) + p->cancel;
+    s->front->ops->cancelled(s->front, sm->cta[f->cta].slot, f->handle, gpu_cancel(s));
+    sm_post(sm, (Event){.at = at > now ? at : now, .kind = EV_FLIGHT_DONE, .who = r->who});
+}
+
 static void serve_one(Sim *s, const Request *r, Cycle now)
 {
+    if (r->kind == RQ_CANCEL) {
+        serve_cancel(s, r, now);
+        return;
+    }
     const Params *p = &s->p;
     Sm *sm = &s->sm[r->sm];
     const Flight *f = r->kind == RQ_FLIGHT ? &sm->flight[r->who] : NULL;

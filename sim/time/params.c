@@ -99,6 +99,8 @@ void params_read(Params *p, const Model *m)
     p->cta_start = whole(m, MP_CTA_START);
     p->cta_end = whole(m, MP_CTA_END);
     p->dispatch = m->v[MP_DISPATCH_INTERVAL];
+    p->cancel = whole(m, MP_CANCEL_LATENCY);
+    p->cancel_interval = m->v[MP_CANCEL_INTERVAL];
 }
 
 /* Pipe of a class, stall reason of its consumers, keys; classes that compute their time elsewhere

@@ -71,11 +71,25 @@ static void take_up_ldgsts(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     tma_start(sm, i, now);
 }
 
+/* try_cancel goes to the chip's scheduler, not through the engine, but counts among its operations
+ * in flight. */
+static void ask_scheduler(Sm *sm, uint32_t slot, const Op *op, Cycle now)
+{
+    uint32_t i = flight_new(sm, slot, op, FL_CANCEL);
+    if (++sm->tma_out >= sm->sim->p.tma_queue)
+        sm->pipe_free[pipe_index(P_TMA, 0)] = CYCLE_NEVER;
+    memory_request(sm, (Request){.at = now, .who = i, .kind = RQ_CANCEL});
+}
+
 void tma_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 {
     const Params *p = &sm->sim->p;
     if (op->kind == OK_CPASYNC) {
         take_up_ldgsts(sm, slot, op, now);
+        return;
+    }
+    if (op->kind == OK_CANCEL) {
+        ask_scheduler(sm, slot, op, now);
         return;
     }
     FlightKind kind = op->kind == OK_TMA_LOAD    ? FL_LOAD
@@ -223,6 +237,7 @@ void tma_done(Sm *sm, uint32_t flight, Cycle now)
     sm_async(sm, f.cta, f.handle, ASYNC_DONE);
     switch ((FlightKind)f.kind) {
     case FL_LOAD:
+    case FL_CANCEL:
         complete_tx(sm, &f, now);
         break;
     case FL_STORE:

@@ -41,6 +41,7 @@ static const char *const kind_name[OK_COUNT] = {
     [OK_NANOSLEEP] = "nanosleep",
     [OK_GRIDDEP] = "griddep",
     [OK_FAULT] = "fault",
+    [OK_CANCEL] = "cancel",
 };
 
 typedef struct Printer {
@@ -141,6 +142,18 @@ static void pr_tmem_alloc_done(Front *f, uint32_t slot, uint32_t warp, uint32_t 
     in->ops->tmem_alloc_done(in, slot, warp, column);
 }
 
+static void pr_cancelled(Front *f, uint32_t slot, uint32_t handle, uint32_t cta)
+{
+    Front *in = ((Printer *)f)->inner;
+    in->ops->cancelled(in, slot, handle, cta);
+}
+
+static bool pr_launches(Front *f, uint32_t cta)
+{
+    Front *in = ((Printer *)f)->inner;
+    return in->ops->launches(in, cta);
+}
+
 static void pr_cta_end(Front *f, uint32_t slot)
 {
     Front *in = ((Printer *)f)->inner;
@@ -156,6 +169,8 @@ static const FrontOps printer_ops = {
     .yield = pr_yield,
     .tmem_alloc_done = pr_tmem_alloc_done,
     .cta_end = pr_cta_end,
+    .cancelled = pr_cancelled,
+    .launches = pr_launches,
 };
 
 Front *trace_printer(Arena *a, Front *inner, const Trace *t, FILE *out, const TraceFilter *filter)

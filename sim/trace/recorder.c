@@ -123,6 +123,18 @@ static void rec_cta_end(Front *f, uint32_t slot)
     r->inner->ops->cta_end(r->inner, slot);
 }
 
+static void rec_cancelled(Front *f, uint32_t slot, uint32_t handle, uint32_t cta)
+{
+    Recorder *r = (Recorder *)f;
+    r->inner->ops->cancelled(r->inner, slot, handle, cta);
+}
+
+static bool rec_spins(Front *f, uint32_t slot, uint32_t warp, bool again)
+{
+    Recorder *r = (Recorder *)f;
+    return r->inner->ops->spins && r->inner->ops->spins(r->inner, slot, warp, again);
+}
+
 static const FrontOps recorder_ops = {
     .cta_start = rec_cta_start,
     .next = rec_next,
@@ -132,6 +144,8 @@ static const FrontOps recorder_ops = {
     .yield = rec_yield,
     .tmem_alloc_done = rec_tmem_alloc_done,
     .cta_end = rec_cta_end,
+    .cancelled = rec_cancelled,
+    .spins = rec_spins,
 };
 
 Recorder *recorder_new(Arena *a, Front *inner)

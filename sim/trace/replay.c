@@ -21,13 +21,18 @@ typedef struct Replay {
     ReplaySlot **slots; /* allocated when first used */
 } Replay;
 
+static const TraceCta *find_cta(const Trace *t, uint32_t cta)
+{
+    for (uint32_t i = 0; i < t->n_ctas; i++)
+        if (t->ctas[i].cta == cta)
+            return &t->ctas[i];
+    return NULL;
+}
+
 static bool rep_cta_start(Front *f, uint32_t slot, uint32_t cta, Err *err)
 {
     Replay *r = (Replay *)f;
-    const TraceCta *found = NULL;
-    for (uint32_t i = 0; i < r->trace->n_ctas && !found; i++)
-        if (r->trace->ctas[i].cta == cta)
-            found = &r->trace->ctas[i];
+    const TraceCta *found = find_cta(r->trace, cta);
     if (!found)
         return err_set(err, ERR_SEMANTIC, (Loc){0},
                        "CTA %u is not in this trace, which holds %u of the grid's CTAs; replay "
@@ -117,6 +122,21 @@ static void rep_cta_end(Front *f, uint32_t slot)
     (void)f, (void)slot;
 }
 
+static void rep_cancelled(Front *f, uint32_t slot, uint32_t handle, uint32_t cta)
+{
+    (void)f, (void)slot, (void)handle, (void)cta;
+}
+
+/* In a kernel with cluster launch control, CTAs that are missing were cancelled. */
+static bool rep_launches(Front *f, uint32_t cta)
+{
+    const Trace *t = ((Replay *)f)->trace;
+    for (uint32_t i = 0; i < t->code.n_ops; i++)
+        if (t->code.ops[i].kind == OK_CANCEL)
+            return find_cta(t, cta) != NULL;
+    return true;
+}
+
 static const FrontOps replay_ops = {
     .cta_start = rep_cta_start,
     .next = rep_next,
@@ -126,6 +146,8 @@ static const FrontOps replay_ops = {
     .yield = rep_yield,
     .tmem_alloc_done = rep_tmem_alloc_done,
     .cta_end = rep_cta_end,
+    .cancelled = rep_cancelled,
+    .launches = rep_launches,
 };
 
 Front *trace_front(Arena *a, Trace *t)
