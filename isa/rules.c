@@ -228,7 +228,7 @@ static const char *copies(OpCode op, const ModSet *ms)
 
 static const char *tensor_cores(OpCode op, const ModSet *ms)
 {
-    if (op == OP_TCGEN05_CP) {
+    if (op == OP_TCGEN05_CP || op == OP_TCGEN05_CP_FMT) {
         uint32_t shape = ms->mod[MC_CPSHAPE], mc = ms->mod[MC_CPMC];
         if (shape == MV_CPSHAPE_S64X128B && mc != MV_CPMC_WARPX2_02_13 &&
             mc != MV_CPMC_WARPX2_01_23)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tests/func_kit.h"
+#include "tests/tc_layout.h"
 
 enum { A_AT = 8192, B_AT = 8192 + 65536, D_COL = 64, A_COL = 448, MAX_K = 256 };
 
@@ -19,56 +20,6 @@ static void open_kit(void)
 static void close_kit(void)
 {
     kit_close(&kit);
-}
-
-/* ---- Operands, laid out by the table of research/ptx.md 3.3, one element at a time ---- */
-
-typedef struct Tile {
-    uint32_t at; /* shared offset, a multiple of 1024 */
-    uint32_t rows, k;
-    uint32_t width; /* swizzle: 0, 32, 64, 128 */
-    bool mn;
-    uint32_t size; /* bytes of an element */
-} Tile;
-
-static uint32_t swizzled(uint32_t addr, uint32_t width)
-{
-    uint32_t columns =
-        width / 16; /* XOR the 16-byte column with the line, as far as the swizzle reaches */
-    return columns ? addr ^ (addr / 128 % columns * 16) : addr;
-}
-
-static uint32_t place(const Tile *t, uint32_t r, uint32_t k)
-{
-    uint32_t kb = k * t->size, mb = r * t->size, w = t->width, off;
-    if (!t->mn && w) /* blocks of W bytes of K; in a block, rows of W bytes */
-        off = kb / w * (t->rows * w) + r * w + kb % w;
-    else if (!t->mn) /* 16-byte columns of K; in a column, rows of 16 bytes */
-        off = kb / 16 * (t->rows * 16) + r * 16 + kb % 16;
-    else if (w) /* blocks of W bytes of M/N; in a block, one row of W bytes for each k */
-        off = mb / w * (t->k * w) + k * w + mb % w;
-    else { /* 8 k x 16 bytes of M/N, M/N blocks first */
-        uint32_t blocks = (t->rows * t->size + 15) / 16;
-        off = k / 8 * (blocks * 128) + mb / 16 * 128 + k % 8 * 16 + mb % 16;
-    }
-    return swizzled(t->at + off, w);
-}
-
-static uint64_t descriptor(const Tile *t, uint32_t slice)
-{
-    uint32_t w = t->width, kb = slice * 32, ks = 32 / t->size * slice, start, lbo, sbo;
-    uint32_t blocks = (t->rows * t->size + 15) / 16;
-    if (!t->mn && w)
-        start = t->at + kb / w * (t->rows * w) + kb % w, sbo = 8 * w, lbo = 16;
-    else if (!t->mn)
-        start = t->at + kb / 16 * (t->rows * 16), sbo = 128, lbo = t->rows * 16;
-    else if (w)
-        start = t->at + ks * w, lbo = t->k * w, sbo = 8 * w;
-    else
-        start = t->at + ks / 8 * (blocks * 128), lbo = blocks * 128, sbo = 128;
-    uint64_t mode = w == 128 ? 2 : w == 64 ? 4 : w == 32 ? 6 : 0;
-    return (uint64_t)(start >> 4) | (uint64_t)(lbo >> 4) << 16 | (uint64_t)(sbo >> 4) << 32 |
-           UINT64_C(1) << 46 | mode << 61;
 }
 
 /* ---- A product ---- */
@@ -150,6 +101,8 @@ static void fill(void)
             if (p.ts) {
                 uint16_t h = (uint16_t)half_bits(x);
                 memcpy((uint8_t *)&c->tmem[A_COL + k / 2][lane] + k % 2 * 2, &h, 2);
+                if (p.cg2 && p.m == 128) /* layout B multiplies in both halves of the lanes */
+                    memcpy((uint8_t *)&c->tmem[A_COL + k / 2][lane + 64] + k % 2 * 2, &h, 2);
             } else {
                 put_half(&p.a, c, r, k, x);
             }

@@ -35,10 +35,10 @@ struct Async {
             uint8_t redop, type;
         } bulk;
         struct {
-            uint32_t d, a_tmem, idesc, disable[8];
+            uint32_t d, a_tmem, idesc, sfa, sfb, disable[8];
             uint64_t a, b;
             bool accumulate, cg2, a_in_tmem;
-            uint8_t kind, scale_shift;
+            uint8_t kind, svec, scale_shift;
         } mma;
         struct {
             uint32_t taddr, n, shape, imm, mask;
@@ -46,9 +46,11 @@ struct Async {
             uint32_t *data;
         } st; /* tcgen05.st: data = registers captured at issue */
         struct {
-            uint32_t taddr, shape;
+            uint32_t taddr;
             uint64_t sdesc;
-        } cp;
+            uint8_t shape, multicast, format;
+            bool cg2, is_shift;
+        } cp; /* tcgen05.cp, tcgen05.shift */
         struct {
             uint32_t dst, cta; /* cta: first of the cluster that was taken; OP_NONE: none */
             uint16_t mask;

@@ -42,13 +42,16 @@ typedef struct TcBatch {
     uint32_t n;    /* 0: nothing pends */
     uint32_t peer; /* slot of the other CTA of the pair, or this one's */
     uint64_t a[TC_MAX_SLICES], b[TC_MAX_SLICES];
-    uint32_t a_tmem[TC_MAX_SLICES];
+    uint32_t a_tmem[TC_MAX_SLICES], sfa[TC_MAX_SLICES], sfb[TC_MAX_SLICES];
+    uint8_t sfa_id[TC_MAX_SLICES], sfb_id[TC_MAX_SLICES];
 } TcBatch;
 
 typedef struct TcScratch {
     uint8_t *a, *b; /* operands gathered from shared memory: rows x K, or K x rows */
     void *panel_a, *panel_b;
-    uint32_t *keep; /* lanes of D that disable-output-lane protects */
+    uint8_t *sfa, *sfb; /* scale factors, [K / 16 at most][rows] */
+    uint32_t *keep;     /* lanes of D that disable-output-lane protects */
+    uint32_t *sums;     /* of integers, before they are added to D */
 } TcScratch;
 
 typedef struct MapEntry {

@@ -214,8 +214,6 @@ BIND_DYN(tensormap_cp_fenceproxy, dyn_cp_fenceproxy)
 
 /* ---- Not modelled yet: the binder names the instruction ---- */
 
-BIND_UNSUPPORTED(tcgen05_cp)
-BIND_UNSUPPORTED(tcgen05_mma_scaled)
 BIND_UNSUPPORTED(wgmma)
 BIND_UNSUPPORTED(wgmma_rs)
 BIND_UNSUPPORTED(wgmma_fence)

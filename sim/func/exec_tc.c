@@ -1,214 +1,142 @@
-/* tcgen05.mma and tcgen05.commit: descriptors, operands gathered from swizzled shared memory, tiles
- * handed to mma.h.
+/* tcgen05.mma and tcgen05.commit: MMAs gathered into batches and handed to mma.h.
  *
  * An MMA captures its operands at issue. When the driver says that it is done, it only joins a
  * batch: MMAs on the same D with further slices of K. tc_flush performs the batch as one product,
- * before anybody can look: at a commit, before a tcgen05.ld/st, before TMA writes shared memory,
- * before an MMA that does not fit the batch.
+ * before anybody can look: at a commit, before a tcgen05.ld/st/cp/shift, before TMA writes shared
+ * memory, before an MMA that does not fit the batch.
  *
  * cta_group::2 runs on the issuing CTA's queue: each CTA of the pair supplies its rows of A and
- * half of the rows of B from its own memory and keeps its rows of D. Not here: sparse, .ws, block
- * scales, i8, ashift. Source: PTX ISA 9.7.16; research/ptx.md 3.2, 3.3, 3.18. */
+ * half of the rows of B from its own memory and keeps its rows of D. Not here: .sp, .ws, .ashift.
+ * Source: PTX ISA 9.7.16; research/ptx.md 3.2, 3.3, 3.18. */
 #include <stdio.h>
 
 #include "sim/func/tc.h"
 
-/* Descriptors hold 18 bits of byte address; the rank is dropped. */
-#define SHARED_ADDR_MASK 0x3ffffu
-
-/* ---- Gathering operands ---- */
-
-/* Copies one chunk of at most 16 bytes at a canonical (unswizzled) address. */
-static inline bool copy_chunk(const Cta *c, const Matrix *d, uint32_t addr, uint8_t *out,
-                              uint32_t bytes)
-{
-    uint32_t a = (swizzle(addr - d->base, d->swz) + d->base) & SHARED_ADDR_MASK;
-    if (a + bytes > c->shared_bytes)
-        return false;
-    memcpy(out, c->shared + a, bytes);
-    return true;
-}
-
-/* rows x 32 bytes of K; a row of `out` is `stride` bytes. */
-static bool gather_k_major(const Cta *c, const Matrix *d, uint32_t rows, uint8_t *out,
-                           uint32_t stride)
-{
-    static const uint32_t widths[] = {16, 32, 64, 128, 128};
-    uint32_t width = widths[d->swz], step = d->swz == SWZ_NONE ? d->lbo : 16;
-    bool good = true;
-    for (uint32_t r = 0; r < rows; r++) {
-        uint32_t at = d->start + r % 8 * width + r / 8 * d->sbo;
-        good &= copy_chunk(c, d, at, out, 16);
-        good &= copy_chunk(c, d, at + step, out + 16, 16);
-        out += stride;
-    }
-    return good;
-}
-
-/* K of one MMA x rows; each k is `stride` bytes of `out`. Offsets: table in research/ptx.md 3.3. */
-static bool gather_mn_major(const Cta *c, const Matrix *d, const Mma *t, uint32_t rows,
-                            uint8_t *out, uint32_t stride)
-{
-    static const uint32_t widths[] = {16, 32, 64, 128, 128};
-    uint32_t width = widths[d->swz], group = d->swz == SWZ_128_32A ? 4 : 8,
-             bytes = rows * t->elem_bytes;
-    uint32_t row_step = d->swz == SWZ_NONE ? d->sbo : d->lbo,
-             k_step = d->swz == SWZ_NONE ? d->lbo : d->sbo;
-    bool good = true;
-    for (uint32_t k = 0; k < t->slice_k; k++) {
-        uint32_t at = d->start + k % group * width + k / group * k_step;
-        uint32_t b = 0;
-        for (; b + 16 <= bytes; b += 16)
-            good &= copy_chunk(c, d, at + b % width + b / width * row_step, out + b, 16);
-        if (b < bytes) /* 8-bit elements of an odd multiple of 8 rows */
-            good &= copy_chunk(c, d, at + b % width + b / width * row_step, out + b, bytes - b);
-        out += stride;
-    }
-    return good;
-}
-
-/* 4- and 6-bit elements lie packed at the start of each 16-byte unit of 16 elements (ptx.md 3.3).
- */
-static void spread_small(uint8_t *p, size_t bytes, NumType type)
-{
-    uint32_t bits = type == NUM_E2M1 ? 4 : 6;
-    if (type != NUM_E2M1 && type != NUM_E2M3 && type != NUM_E3M2)
-        return;
-    for (size_t at = 0; at + 16 <= bytes; at += 16) {
-        uint64_t word[2];
-        memcpy(word, p + at, 16);
-        for (uint32_t e = 0; e < 16; e++) {
-            uint32_t bit = e * bits;
-            uint64_t v = word[bit / 64] >> bit % 64;
-            if (bit % 64 + bits > 64)
-                v |= word[1] << (64 - bit % 64);
-            p[at + e] = (uint8_t)(v & ((1u << bits) - 1));
-        }
-    }
-}
-
-/* A rows from tensor memory, all slices: row r lies in lane(r), eight columns a slice. */
-static void gather_tmem(const Cta *c, const TcBatch *q, const Mma *t, bool layout_f, uint8_t *out)
-{
-    uint32_t stride = q->n * TC_SLICE_BYTES;
-    for (uint32_t s = 0; s < q->n; s++) {
-        uint32_t column = q->a_tmem[s] & 0x1ff, lane0 = q->a_tmem[s] >> 16;
-        for (uint32_t w = 0; w < TC_SLICE_BYTES / 4; w++)
-            for (uint32_t r = 0; r < t->rows; r++) {
-                uint32_t lane = lane0 + (layout_f ? r % 16 + r / 16 * 32 : r);
-                memcpy(out + r * stride + s * TC_SLICE_BYTES + 4 * w, &c->tmem[column + w][lane],
-                       4);
-            }
-    }
-}
-
-/* One operand of one CTA from shared memory, all slices of the batch, rows [row0, row0 + rows) of
- * `total`. */
-static bool gather_shared(const Cta *c, const uint64_t *descs, uint32_t n, const Mma *t, bool mn,
-                          uint32_t row0, uint32_t rows, uint32_t total, uint8_t *out)
-{
-    bool good = true;
-    for (uint32_t s = 0; s < n; s++) {
-        Matrix d = matrix_of(descs[s]);
-        uint32_t k_stride = total * t->elem_bytes, row_stride = n * TC_SLICE_BYTES;
-        if (mn)
-            good &= gather_mn_major(
-                c, &d, t, rows, out + s * t->slice_k * k_stride + row0 * t->elem_bytes, k_stride);
-        else
-            good &= gather_k_major(c, &d, rows, out + row0 * row_stride + s * TC_SLICE_BYTES,
-                                   row_stride);
-    }
-    return good;
-}
-
-static MmaSource dense_source(NumType type, bool mn, uint32_t rows, uint32_t k, const void *elems)
-{
-    return (MmaSource){.type = type,
-                       .major = mn ? MMA_ROW_MAJOR : MMA_K_MAJOR,
-                       .elems = elems,
-                       .stride = mn ? rows : k,
-                       .rows = rows,
-                       .k = k};
-}
-
-static bool slices_adjacent(const TcBatch *q)
-{
-    for (uint32_t s = 1; s < q->n; s++)
-        if (q->a_tmem[s] != q->a_tmem[0] + 8 * s)
-            return false;
-    return true;
-}
-
-/* A of CTA c as a source for packing. */
-static bool source_a(const Cta *c, const TcBatch *q, const Mma *t, uint8_t *dense, MmaSource *out)
-{
-    uint32_t k = q->n * t->slice_k;
-    bool layout_f = !q->first.u.mma.cg2 && t->m == 64;
-    if (!q->first.u.mma.a_in_tmem) {
-        if (!gather_shared(c, q->a, q->n, t, t->a_mn, 0, t->rows, t->rows, dense))
-            return false;
-        *out = dense_source(t->a_type, t->a_mn, t->rows, k, dense);
-    } else if (t->elem_bytes == 2 && !layout_f && slices_adjacent(q)) {
-        *out = (MmaSource){.type = t->a_type,
-                           .major = MMA_TMEM,
-                           .elems = &c->tmem[q->a_tmem[0] & 0x1ff][q->a_tmem[0] >> 16],
-                           .stride = TMEM_LANES,
-                           .rows = t->rows,
-                           .k = k};
-    } else {
-        gather_tmem(c, q, t, layout_f, dense);
-        *out = dense_source(t->a_type, false, t->rows, k, dense);
-    }
-    if (!q->first.u.mma.a_in_tmem)
-        spread_small(dense, (size_t)t->rows * k * t->elem_bytes, t->a_type);
-    out->negate = t->a_neg;
-    return true;
-}
-
-/* B: all N rows; with cta_group::2 CTA c of the pair holds rows [cN/2, (c + 1)N/2). */
-static bool source_b(Cta *const pair[2], uint32_t n_ctas, const TcBatch *q, const Mma *t,
-                     uint8_t *dense, MmaSource *out)
-{
-    uint32_t rows = t->n / n_ctas, k = q->n * t->slice_k;
-    for (uint32_t c = 0; c < n_ctas; c++)
-        if (!gather_shared(pair[c], q->b, q->n, t, t->b_mn, c * rows, rows, t->n, dense))
-            return false;
-    spread_small(dense, (size_t)t->n * k * t->elem_bytes, t->b_type);
-    *out = dense_source(t->b_type, t->b_mn, t->n, k, dense);
-    out->negate = t->b_neg;
-    return true;
-}
-
 /* ---- Performing a batch ---- */
 
-/* D of one CTA. */
-static void multiply(Exec *x, Cta *c, const TcBatch *q, const Mma *t, const MmaPanel *a,
-                     const MmaPanel *b)
+typedef struct Work { /* of one batch */
+    Exec *x;
+    const MmaOps *ops;
+    TcBatch *q;
+    TcScratch *s;
+    Mma t;
+    MmaMode mode;
+    Cta *pair[2];
+    uint32_t n_ctas, k;
+} Work;
+
+static Work work_of(Exec *x, Cta *cta)
+{
+    TcBatch *q = &cta->async->batch;
+    bool cg2 = q->first.u.mma.cg2;
+    Work w = {.x = x,
+              .ops = mma_ops_for(x->isa),
+              .q = q,
+              .s = &cta->async->scratch,
+              .t = mma_of(q->first.u.mma.idesc, q->first.u.mma.kind, q->first.u.mma.svec, cg2),
+              .pair = {cta, cta},
+              .n_ctas = cg2 ? 2 : 1};
+    /* Integers are exact in fp32 sums. */
+    w.mode = x->desc.mma_hw && !w.t.is_int ? MMA_HW : MMA_FP32;
+    w.k = q->n * w.t.slice_k;
+    if (cg2) {
+        w.pair[0] = cluster_cta(cta, cta->rank & ~1u);
+        w.pair[1] = cluster_cta(cta, cta->rank | 1u);
+    }
+    return w;
+}
+
+static bool layout_b(const Work *w)
+{
+    return w->n_ctas == 2 && w->t.m == 128;
+}
+
+static MmaScale scale_of(const Work *w, const uint8_t *code)
+{
+    return (MmaScale){.code = w->t.vec ? code : NULL,
+                      .type = (NumType)w->t.scale_type,
+                      .vec = w->t.vec,
+                      .grouped = w->t.elem_bits == 4};
+}
+
+/* Columns [n0, n0 + n) of D of one CTA. */
+static void multiply(const Work *w, const MmaPanel *a, const MmaPanel *b, uint32_t n0, uint32_t n,
+                     const uint8_t *lane16, uint32_t *d)
+{
+    const Async *f = &w->q->first;
+    MmaDesc desc = {
+        .mode = w->mode,
+        .m = w->t.rows,
+        .n = n,
+        .n0 = n0,
+        .k = w->k,
+        .k_step = w->t.slice_k,
+        .align_bits = w->t.elem_bits == 4 ? 35 : 25,
+        .frac_bits = 23,
+        .accumulate = f->u.mma.accumulate,
+        .d_f16 = w->t.d_f16,
+        .scale_d = f->u.mma.scale_shift,
+        .d_stride = TMEM_LANES,
+        .lane16 = lane16,
+    };
+    if (w->t.is_int)
+        mma_run_int(w->ops, &desc, a, b, d, w->s->sums, w->t.saturate);
+    else
+        mma_run(w->ops, &desc, a, b, d);
+}
+
+static const char *pack_a(const Work *w, Cta *c, uint32_t a_lane, MmaPanel *a)
+{
+    MmaSource src;
+    if (!source_a(c, w->q, &w->t, a_lane, w->s->a, &src))
+        return "A reaches beyond the CTA's shared memory";
+    src.scale = scale_of(w, w->s->sfa);
+    if (src.scale.code && !gather_scales(c, w->q, &w->t, true, w->s->sfa))
+        return "the scale factors of A are not the same in all quarters of the lanes";
+    mma_panel_init(a, w->s->panel_a, w->t.rows, w->k);
+    mma_pack_a(w->ops, a, &src, w->mode);
+    return NULL;
+}
+
+/* The rows of B are those of both CTAs, but each takes scale factors from its own tensor memory. */
+static const char *pack_b(const Work *w, uint32_t c, MmaPanel *b)
+{
+    MmaSource src;
+    if (c > 0 && !w->t.vec)
+        return NULL; /* packed already */
+    if (!source_b(w->pair, w->n_ctas, w->q, &w->t, w->s->b, &src))
+        return "B reaches beyond the CTA's shared memory";
+    src.scale = scale_of(w, w->s->sfb);
+    if (src.scale.code && !gather_scales(w->pair[c], w->q, &w->t, false, w->s->sfb))
+        return "the scale factors of B are not the same in all quarters of the lanes that need "
+               "them";
+    mma_panel_init(b, w->s->panel_b, w->t.n, w->k);
+    mma_pack_b(w->ops, b, &src, w->mode);
+    return NULL;
+}
+
+/* D of one CTA. In layout B lanes 64 to 127 hold columns N/2 and up of the same rows, and multiply
+ * the copy of A that is in their own lanes. */
+static const char *product(const Work *w, Cta *c, const MmaPanel *b)
 {
     static const uint8_t upper_half[4] = {4, 5, 6, 7};
-    uint32_t column = q->first.u.mma.d & 0x1ff, lane0 = q->first.u.mma.d >> 16;
-    bool cg2 = q->first.u.mma.cg2, layout_b = cg2 && t->m == 128;
+    const Async *f = &w->q->first;
+    uint32_t column = f->u.mma.d & 0x1ff, half = w->t.n / 2, a_lane = f->u.mma.a_tmem >> 16;
     uint32_t(*d)[TMEM_LANES] = c->tmem + column;
-    MmaDesc desc = {
-        .mode = x->desc.mma_hw ? MMA_HW : MMA_FP32,
-        .m = t->rows,
-        .n = layout_b ? t->n / 2 : t->n,
-        .k = q->n * t->slice_k,
-        .k_step = t->slice_k,
-        .align_bits = 25,
-        .frac_bits = 23,
-        .accumulate = q->first.u.mma.accumulate,
-        .d_f16 = t->d_f16,
-        .scale_d = q->first.u.mma.scale_shift,
-        .d_stride = TMEM_LANES,
-        .lane16 = !cg2 && t->m == 64 ? mma_lanes_m64 : mma_lanes_straight,
-    };
-    mma_run(mma_ops_for(x->isa), &desc, a, b, &d[0][lane0]);
-    if (!layout_b)
-        return;
-    desc.n0 = t->n / 2;
-    desc.lane16 = upper_half;
-    mma_run(mma_ops_for(x->isa), &desc, a, b, &d[0][0]);
+    MmaPanel a;
+    const char *bad = pack_a(w, c, a_lane, &a);
+    if (bad)
+        return bad;
+    if (!layout_b(w)) {
+        const uint8_t *lane16 = w->t.rows == 64 ? mma_lanes_m64 : mma_lanes_straight;
+        multiply(w, &a, b, 0, w->t.n, lane16, &d[0][f->u.mma.d >> 16]);
+        return NULL;
+    }
+    multiply(w, &a, b, 0, half, mma_lanes_straight, &d[0][0]);
+    bad = f->u.mma.a_in_tmem ? pack_a(w, c, a_lane + 64, &a) : NULL;
+    if (!bad)
+        multiply(w, &a, b, half, half, upper_half, &d[0][0]);
+    return bad;
 }
 
 static bool is_masked(const uint32_t disable[4])
@@ -217,59 +145,38 @@ static bool is_masked(const uint32_t disable[4])
 }
 
 /* The same, with the lanes of `disable` put back afterwards. */
-static void multiply_masked(Exec *x, Cta *c, const TcBatch *q, const Mma *t, const MmaPanel *a,
-                            const MmaPanel *b, const uint32_t disable[4])
+static const char *product_masked(const Work *w, Cta *c, const MmaPanel *b,
+                                  const uint32_t disable[4])
 {
-    uint32_t columns = q->first.u.mma.cg2 && t->m == 128 ? t->n / 2 : t->n;
-    uint32_t *keep = c->async->scratch.keep,
-             (*d)[TMEM_LANES] = c->tmem + (q->first.u.mma.d & 0x1ff);
-    if (!is_masked(disable)) {
-        multiply(x, c, q, t, a, b);
-        return;
-    }
+    uint32_t columns = layout_b(w) ? w->t.n / 2 : w->t.n;
+    uint32_t *keep = w->s->keep, (*d)[TMEM_LANES] = c->tmem + (w->q->first.u.mma.d & 0x1ff);
+    if (!is_masked(disable))
+        return product(w, c, b);
     memcpy(keep, d, columns * sizeof *d);
-    multiply(x, c, q, t, a, b);
+    const char *bad = product(w, c, b);
     for (uint32_t j = 0; j < columns; j++)
         for (uint32_t lane = 0; lane < TMEM_LANES; lane++)
             if (disable[lane / 32] >> lane % 32 & 1)
                 d[j][lane] = keep[j * TMEM_LANES + lane];
+    return bad;
 }
 
 static bool perform(Exec *x, Cta *cta, Err *err)
 {
-    TcBatch *q = &cta->async->batch;
-    TcScratch *s = &cta->async->scratch;
-    bool cg2 = q->first.u.mma.cg2;
-    Mma t = mma_of(q->first.u.mma.idesc, q->first.u.mma.kind, cg2);
-    Cta *pair[2] = {cta, cta};
-    if (cg2) {
-        pair[0] = cluster_cta(cta, cta->rank & ~1u);
-        pair[1] = cluster_cta(cta, cta->rank | 1u);
+    Work w = work_of(x, cta);
+    const TcBatch *q = w.q;
+    const char *bad = NULL;
+    MmaPanel b;
+    for (uint32_t c = 0; c < w.n_ctas && !bad; c++) {
+        bad = pack_b(&w, c, &b);
+        bad = bad ? bad : product_masked(&w, w.pair[c], &b, q->first.u.mma.disable + 4 * c);
     }
-    uint32_t k = q->n * t.slice_k, n_ctas = cg2 ? 2 : 1;
-    MmaMode mode = x->desc.mma_hw ? MMA_HW : MMA_FP32;
-    MmaSource src;
-    MmaPanel a, b;
-    mma_panel_init(&b, s->panel_b, t.n, k);
-    bool good = source_b(pair, n_ctas, q, &t, s->b, &src);
-    if (good)
-        mma_pack_b(mma_ops_for(x->isa), &b, &src, mode);
-    for (uint32_t c = 0; c < n_ctas && good; c++) {
-        good = source_a(pair[c], q, &t, s->a, &src);
-        if (!good)
-            break;
-        mma_panel_init(&a, s->panel_a, t.rows, k);
-        mma_pack_a(mma_ops_for(x->isa), &a, &src, mode);
-        multiply_masked(x, pair[c], q, &t, &a, &b, q->first.u.mma.disable + 4 * c);
-    }
-    q->n = 0;
+    w.q->n = 0;
     Matrix ma = matrix_of(q->a[0]), mb = matrix_of(q->b[0]);
-    return good ||
-           async_fault(
-               x, cta, &q->first, err,
-               "an operand of tcgen05.mma (A at shared offset 0x%x, B at 0x%x) reaches beyond the "
-               "CTA's %u bytes of shared memory",
-               ma.start, mb.start, cta->shared_bytes);
+    return !bad ||
+           async_fault(x, cta, &q->first, err,
+                       "tcgen05.mma: %s (A at shared offset 0x%x, B at 0x%x; the CTA has %u bytes)",
+                       bad, ma.start, mb.start, cta->shared_bytes);
 }
 
 bool tc_flush(Exec *x, Cta *cta, Err *err)
@@ -284,26 +191,45 @@ bool tc_flush(Exec *x, Cta *cta, Err *err)
     return true;
 }
 
+/* Bits of an instruction descriptor that all MMAs of a batch share: not those that name the byte
+ * of the scale factors. */
+static uint32_t shared_bits(const Async *as)
+{
+    uint64_t i = as->u.mma.idesc;
+    if (kind_is_scaled(as->u.mma.kind)) {
+        idesc_scaled_set_sfa_id(&i, 0);
+        idesc_scaled_set_sfb_id(&i, 0);
+    }
+    return (uint32_t)i;
+}
+
 /* Whether the MMA may join the open batch: same D and shapes, one more slice of K. */
-static bool joins(const TcBatch *q, const Async *as)
+static bool joins(const TcBatch *q, const Async *as, const Mma *t)
 {
     const Async *f = &q->first;
-    uint32_t slice_k = TC_SLICE_BYTES / (f->u.mma.kind == MV_KIND_F16    ? 2u
-                                         : f->u.mma.kind == MV_KIND_TF32 ? 4u
-                                                                         : 1u);
-    return q->n > 0 && q->n < TC_MAX_SLICES && (q->n + 1) * slice_k <= TC_MAX_K &&
-           as->u.mma.d == f->u.mma.d && as->u.mma.idesc == f->u.mma.idesc &&
-           as->u.mma.kind == f->u.mma.kind && as->u.mma.cg2 == f->u.mma.cg2 &&
-           as->u.mma.a_in_tmem == f->u.mma.a_in_tmem && as->u.mma.accumulate &&
-           as->u.mma.scale_shift == 0 &&
+    return q->n > 0 && q->n < TC_MAX_SLICES && (q->n + 1) * t->slice_k <= TC_MAX_K &&
+           as->u.mma.d == f->u.mma.d && shared_bits(as) == shared_bits(f) &&
+           as->u.mma.kind == f->u.mma.kind && as->u.mma.svec == f->u.mma.svec &&
+           as->u.mma.cg2 == f->u.mma.cg2 && as->u.mma.a_in_tmem == f->u.mma.a_in_tmem &&
+           as->u.mma.a_tmem >> 16 == f->u.mma.a_tmem >> 16 && as->u.mma.accumulate &&
+           as->u.mma.scale_shift == 0 && !t->saturate &&
            memcmp(as->u.mma.disable, f->u.mma.disable, sizeof f->u.mma.disable) == 0;
 }
 
-/* Whether A in tensor memory overlaps D: then each MMA must see what the one before has written. */
-static bool a_overlaps_d(const Async *as, uint32_t n)
+static bool overlap(uint32_t a, uint32_t n_a, uint32_t b, uint32_t n_b)
 {
-    uint32_t a = as->u.mma.a_tmem & 0x1ff, d = as->u.mma.d & 0x1ff;
-    return as->u.mma.a_in_tmem && a < d + n && d < a + 8;
+    return a < b + n_b && b < a + n_a;
+}
+
+/* Whether something that it reads from tensor memory overlaps D: then each MMA must see what the
+ * one before has written. */
+static bool reads_d(const Async *as, const Mma *t)
+{
+    uint32_t d = as->u.mma.d & 0x1ff;
+    if (as->u.mma.a_in_tmem && overlap(as->u.mma.a_tmem & 0x1ff, TC_SLICE_BYTES / 4, d, t->n))
+        return true;
+    return t->vec && (overlap(as->u.mma.sfa & 0x1ff, TMEM_LANES / 32, d, t->n) ||
+                      overlap(as->u.mma.sfb & 0x1ff, TC_MAX_N / 32, d, t->n));
 }
 
 static bool mma_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
@@ -311,14 +237,19 @@ static bool mma_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
     if (step != ASYNC_DONE)
         return true;
     TcBatch *q = &cta->async->batch;
-    bool alone = a_overlaps_d(as, mma_of(as->u.mma.idesc, as->u.mma.kind, as->u.mma.cg2).n);
-    if ((alone || !joins(q, as)) && !tc_flush(x, cta, err))
+    Mma t = mma_of(as->u.mma.idesc, as->u.mma.kind, as->u.mma.svec, as->u.mma.cg2);
+    bool alone = reads_d(as, &t);
+    if ((alone || !joins(q, as, &t)) && !tc_flush(x, cta, err))
         return false;
     if (q->n == 0)
         q->first = *as;
     q->a[q->n] = as->u.mma.a;
     q->b[q->n] = as->u.mma.b;
     q->a_tmem[q->n] = as->u.mma.a_tmem;
+    q->sfa[q->n] = as->u.mma.sfa;
+    q->sfb[q->n] = as->u.mma.sfb;
+    q->sfa_id[q->n] = (uint8_t)t.sfa_id;
+    q->sfb_id[q->n] = (uint8_t)t.sfb_id;
     q->n++;
     return !alone || tc_flush(x, cta, err);
 }
@@ -330,20 +261,25 @@ void tc_scratch_new(Arena *a, TcScratch *s)
     s->panel_a = arena_alloc(a, mma_panel_bytes(MMA_MAX_M, TC_MAX_K));
     s->panel_b = arena_alloc(a, mma_panel_bytes(TC_MAX_N, TC_MAX_K));
     s->keep = arena_new(a, uint32_t, TMEM_LANES * TC_MAX_N);
+    s->sums = arena_new(a, uint32_t, TMEM_LANES * TC_MAX_N);
+    s->sfa = arena_alloc(a, MMA_MAX_M * (TC_MAX_K / 16));
+    s->sfb = arena_alloc(a, TC_MAX_N * (TC_MAX_K / 16));
 }
 
 /* ---- Instructions ---- */
 
-typedef struct MmaOpds { /* places of the operands whose position varies */
-    int32_t disable, enable, scale;
+typedef struct MmaOpds { /* places of the operands whose position varies; -1: none */
+    int32_t disable, enable, scale, sfa;
 } MmaOpds;
 
 static MmaOpds find_opds(const ExecCtx *x, const XInsn *in)
 {
-    MmaOpds o = {-1, -1, -1};
+    MmaOpds o = {-1, -1, -1, -1};
     for (uint32_t k = 4; k < in->ci->n_opd; k++) {
         const CodeOpd *p = opd(x->w, in, k);
-        if (p->kind == CO_VALUE && p->n_elems > 1)
+        if (p->kind == CO_MEM)
+            o.sfa = o.sfa < 0 ? (int32_t)k : o.sfa; /* sfb follows */
+        else if (p->kind == CO_VALUE && p->n_elems > 1)
             o.disable = (int32_t)k;
         else if (p->kind != CO_NONE && o.enable < 0)
             o.enable = (int32_t)k;
@@ -363,22 +299,60 @@ static bool lane_enabled(const ExecCtx *x, const XInsn *in, int32_t k, uint32_t 
     return opd_u32(x, o, lane) != 0;
 }
 
+static bool check_shared(ExecCtx *x, const XInsn *in, uint32_t lane, const Async *as, const Mma *t,
+                         bool is_a)
+{
+    uint64_t d = is_a ? as->u.mma.a : as->u.mma.b;
+    Matrix m = matrix_of(d);
+    const char *bad = sdesc_trouble(d);
+    bad = bad ? bad : layout_trouble(&m, t, is_a);
+    return !bad || exec_fault(x, in, (int)lane, "matrix descriptor of %s 0x%016llx: %s",
+                              is_a ? "A" : "B", (unsigned long long)d, bad);
+}
+
+/* Columns of tensor memory that the MMA touches in one CTA. */
+static bool check_columns(ExecCtx *x, const XInsn *in, uint32_t lane, const Async *as, const Mma *t,
+                          const Cta *owner)
+{
+    bool b = as->u.mma.cg2 && t->m == 128;
+    const struct {
+        const char *what;
+        uint32_t addr, n;
+    } part[] = {
+        {"D", as->u.mma.d, b ? t->n / 2 : t->n},
+        {"A", as->u.mma.a_tmem, as->u.mma.a_in_tmem ? TC_SLICE_BYTES / 4 : 0},
+        {"scale factors of A", as->u.mma.sfa, t->vec ? (t->rows + 31) / 32 : 0},
+        {"scale factors of B", as->u.mma.sfb, t->vec ? ((b ? t->n / 2 : t->n) + 31) / 32 : 0},
+    };
+    for (uint32_t i = 0; i < sizeof part / sizeof *part; i++) {
+        uint32_t column = part[i].addr & 0xffff;
+        if (part[i].n && !tmem_owned(owner, column, part[i].n))
+            return exec_fault(x, in, (int)lane,
+                              "%s: tensor memory columns %u..%u are not all allocated",
+                              part[i].what, column, column + part[i].n - 1);
+    }
+    /* Bits 30 and 31 are CuTe's byte index, which the instruction descriptor repeats. */
+    if (t->vec && ((as->u.mma.sfa | as->u.mma.sfb) >> 16 & 0x7f))
+        return exec_fault(x, in, (int)lane, "scale factors must start at TMEM lane 0");
+    return true;
+}
+
 /* Faults on what the operands of an MMA must not be. */
 static bool check_mma(ExecCtx *x, const XInsn *in, uint32_t lane, const Async *as)
 {
-    uint32_t idesc = as->u.mma.idesc, column = as->u.mma.d & 0xffff, d_lane = as->u.mma.d >> 16;
+    uint32_t idesc = as->u.mma.idesc, d_lane = as->u.mma.d >> 16, a_lane = as->u.mma.a_tmem >> 16;
     bool cg2 = as->u.mma.cg2;
-    const char *bad = idesc_trouble(idesc, as->u.mma.kind, cg2);
+    const char *bad = idesc_trouble(idesc, as->u.mma.kind, as->u.mma.svec, cg2);
     if (bad)
         return exec_fault(x, in, (int)lane, "instruction descriptor 0x%08x: %s", idesc, bad);
-    if (!as->u.mma.a_in_tmem && (bad = sdesc_trouble(as->u.mma.a)))
-        return exec_fault(x, in, (int)lane, "matrix descriptor of A 0x%016llx: %s",
-                          (unsigned long long)as->u.mma.a, bad);
-    if ((bad = sdesc_trouble(as->u.mma.b)))
-        return exec_fault(x, in, (int)lane, "matrix descriptor of B 0x%016llx: %s",
-                          (unsigned long long)as->u.mma.b, bad);
-    Mma t = mma_of(idesc, as->u.mma.kind, cg2);
-    uint32_t columns = cg2 && t.m == 128 ? t.n / 2 : t.n, half = !cg2 && t.m == 64 ? 16 : 0;
+    Mma t = mma_of(idesc, as->u.mma.kind, as->u.mma.svec, cg2);
+    if (!as->u.mma.a_in_tmem && !check_shared(x, in, lane, as, &t, true))
+        return false;
+    if (as->u.mma.a_in_tmem && t.a_mn)
+        return exec_fault(x, in, (int)lane, "A in tensor memory cannot be transposed (bit 15)");
+    if (!check_shared(x, in, lane, as, &t, false))
+        return false;
+    uint32_t half = !cg2 && t.m == 64 ? 16 : 0;
     if (d_lane != 0 && d_lane != half)
         return exec_fault(x, in, (int)lane,
                           "D starts at TMEM lane %u; an accumulator with M = %u starts at lane 0%s",
@@ -387,32 +361,25 @@ static bool check_mma(ExecCtx *x, const XInsn *in, uint32_t lane, const Async *a
         const Cta *owner = cg2 ? cluster_cta(x->cta, (x->cta->rank & ~1u) + c) : x->cta;
         if (!owner)
             return exec_fault(x, in, (int)lane, "cta_group::2 outside a cluster of CTA pairs");
-        if (!tmem_owned(owner, column, columns))
-            return exec_fault(x, in, (int)lane,
-                              "D: tensor memory columns %u..%u are not all allocated", column,
-                              column + columns - 1);
-        if (as->u.mma.a_in_tmem &&
-            !tmem_owned(owner, as->u.mma.a_tmem & 0xffff, TC_SLICE_BYTES / 4))
-            return exec_fault(x, in, (int)lane,
-                              "A: tensor memory columns from %u are not all allocated",
-                              as->u.mma.a_tmem & 0xffff);
+        if (!check_columns(x, in, lane, as, &t, owner))
+            return false;
     }
-    uint32_t a_lane = as->u.mma.a_tmem >> 16;
-    if (as->u.mma.a_in_tmem && a_lane != 0 && a_lane != half)
-        return exec_fault(x, in, (int)lane, "A starts at TMEM lane %u", a_lane);
+    if (as->u.mma.a_in_tmem && a_lane != d_lane)
+        return exec_fault(x, in, (int)lane, "A starts at TMEM lane %u, D at %u", a_lane, d_lane);
     return true;
 }
 
 static void emit_mma(ExecCtx *x, const Async *as)
 {
     static const uint32_t rate[] = {
-        [MV_KIND_F16] = 0, [MV_KIND_TF32] = 3, [MV_KIND_F8F6F4] = 1}; /* FLOP rate classes of op.h
-                                                                       */
+        /* FLOP rate classes of op.h */
+        [MV_KIND_F16] = 0,      [MV_KIND_TF32] = 3, [MV_KIND_F8F6F4] = 1,  [MV_KIND_I8] = 4,
+        [MV_KIND_MXF8F6F4] = 1, [MV_KIND_MXF4] = 2, [MV_KIND_MXF4NVF4] = 2};
     Op *o = emit(x, OK_MMA);
-    Mma t = mma_of(as->u.mma.idesc, as->u.mma.kind, as->u.mma.cg2);
+    Mma t = mma_of(as->u.mma.idesc, as->u.mma.kind, as->u.mma.svec, as->u.mma.cg2);
     o->arg0 = t.m | t.n << 16;
     o->arg1 = (as->u.mma.a_in_tmem ? MMA_A_TMEM : 0u) | (as->u.mma.cg2 ? MMA_CG2 : 0u) |
-              rate[as->u.mma.kind] << MMA_RATE_SHIFT;
+              (t.vec ? MMA_SCALED : 0u) | rate[as->u.mma.kind] << MMA_RATE_SHIFT;
     o->waves = TC_SLICE_BYTES;
     o->handle = as->handle;
     if (as->u.mma.cg2)
@@ -438,8 +405,13 @@ static bool dyn_mma(ExecCtx *x, const XInsn *in, uint32_t mask)
         as->u.mma.b = opd_u64(w, opd(w, in, 2), lane);
         as->u.mma.idesc = opd_u32(x, opd(w, in, 3), lane);
         as->u.mma.kind = in->ci->mod[MC_KIND];
+        as->u.mma.svec = in->ci->mod[MC_SVEC];
         as->u.mma.cg2 = in->ci->mod[MC_CG] == MV_CG_TWO;
         as->u.mma.accumulate = lane_enabled(x, in, places.enable, lane);
+        if (places.sfa >= 0) {
+            as->u.mma.sfa = (uint32_t)opd_addr(w, opd(w, in, (uint32_t)places.sfa), lane);
+            as->u.mma.sfb = (uint32_t)opd_addr(w, opd(w, in, (uint32_t)places.sfa + 1), lane);
+        }
         if (places.scale >= 0)
             as->u.mma.scale_shift = (uint8_t)opd_u32(x, opd(w, in, (uint32_t)places.scale), lane);
         for (uint32_t e = 0; places.disable >= 0 && e < (as->u.mma.cg2 ? 8u : 4u); e++)
@@ -451,13 +423,8 @@ static bool dyn_mma(ExecCtx *x, const XInsn *in, uint32_t mask)
     return true;
 }
 
-bool exec_tcgen05_mma(const Code *c, const CodeInsn *in, Bound *out)
-{
-    (void)c;
-    uint8_t kind = in->mod[MC_KIND];
-    out->dyn = dyn_mma;
-    return kind == MV_KIND_F16 || kind == MV_KIND_TF32 || kind == MV_KIND_F8F6F4;
-}
+BIND_DYN(tcgen05_mma, dyn_mma)
+BIND_DYN(tcgen05_mma_scaled, dyn_mma)
 
 static bool commit_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
 {

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <pthread.h>
 
 const uint8_t mma_lanes_straight[MMA_MAX_M / MMA_GROUP] = {0, 1, 2, 3, 4, 5, 6, 7};
 const uint8_t mma_lanes_m64[4] = {0, 2, 4, 6};
@@ -17,11 +18,65 @@ void mma_panel_init(MmaPanel *p, void *mem, unsigned rows, unsigned k)
     p->exp = (uint32_t *)(void *)(p->val + (size_t)rows * k);
 }
 
+/* ---- Small types as f16 ---- */
+
+static uint16_t f16_tables[MMA_TYPES][256];
+
+static void fill_f16_tables(void)
+{
+    NumMode exact = {.rnd = NUM_RN};
+    for (unsigned i = 0; i < 256; i++) {
+        for (unsigned t = NUM_E4M3; t <= NUM_E2M1; t++)
+            f16_tables[t][i] = (uint16_t)num_convert(NUM_F16, (NumType)t, i, exact);
+        f16_tables[MMA_U8][i] = (uint16_t)num_pack(NUM_F16, num_of_u64(i), exact);
+        f16_tables[MMA_S8][i] = (uint16_t)num_pack(NUM_F16, num_of_s64((int8_t)i), exact);
+    }
+}
+
+const uint16_t *mma_f16_of(unsigned type)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_f16_tables);
+    return f16_tables[type];
+}
+
+/* ---- Packing ---- */
+
+/* Scales within these bounds keep products of elements of at most 8 bits, and so every sum of
+ * MMA_HW, within the range of fp32. */
+enum { SCALE_LOW = -48, SCALE_HIGH = 48 };
+
+/* Applies the scales to the panel if they are harmless; else mma_run looks them up. */
+static void apply_scales(const MmaOps *ops, MmaPanel *p)
+{
+    const MmaScale *s = &p->scale;
+    int low = 127, high = -127;
+    for (size_t i = 0; i < (size_t)p->k / s->vec * p->rows; i++) {
+        if (isnan(mma_scale_significand(s->type, s->code[i])))
+            return;
+        int e = mma_scale_exponent(s->type, s->code[i]);
+        if (s->type == NUM_E4M3) /* zero, and subnormals down to 2^-9 */
+            e = e < -6 ? -6 : e;
+        low = e < low ? e : low;
+        high = e > high ? e : high;
+    }
+    if (low < SCALE_LOW || high > SCALE_HIGH)
+        return;
+    ops->add_scales(p);
+    p->scaled = true;
+    p->max_exp += high + (s->type == NUM_E4M3);
+    p->lsb_exp += low - (s->type == NUM_E4M3 ? 3 : 0);
+}
+
 static void pack_panel(const MmaOps *ops, MmaPanel *p, const MmaSource *src, unsigned block,
                        MmaMode mode)
 {
     assert(src->rows % block == 0 && src->k % 8 == 0);
-    p->type = src->type;
+    assert(src->type < MMA_TYPES && (!src->scale.code || src->k % src->scale.vec == 0));
+    /* Integers of 8 bits are bf16 numbers, too. */
+    p->type = src->type < NUM_TYPES ? (NumType)src->type : NUM_BF16;
+    p->scale = src->scale;
+    p->scaled = false;
     p->block = block;
     p->rows = src->rows;
     p->k = src->k;
@@ -32,6 +87,8 @@ static void pack_panel(const MmaOps *ops, MmaPanel *p, const MmaSource *src, uns
         ops->add_exponents(p);
     if (p->has_range)
         ops->add_range(p);
+    if (p->scale.code && !(p->scale.grouped && mode == MMA_HW))
+        apply_scales(ops, p);
 }
 
 void mma_pack_a(const MmaOps *ops, MmaPanel *p, const MmaSource *src, MmaMode mode)
@@ -132,6 +189,98 @@ static uint32_t fp32_dot(const MmaDesc *desc, const MmaPanel *pa, const float *a
     return (uint32_t)num_convert(d_type, NUM_F32, num_bits(sum), nearest);
 }
 
+/* ---- Block scales that are not in the panels ---- */
+
+typedef struct ScaledOpd { /* one row of an operand */
+    const MmaPanel *p;
+    const float *val; /* of k = 0 */
+    unsigned row;
+} ScaledOpd;
+
+static ScaledOpd scaled_opd(const MmaPanel *p, unsigned row)
+{
+    const float *val = p->val + (size_t)(row / p->block) * p->k * p->block + row % p->block;
+    return (ScaledOpd){.p = p, .val = val, .row = row};
+}
+
+static uint8_t code_at(const ScaledOpd *o, unsigned k)
+{
+    const MmaScale *s = &o->p->scale;
+    return s->code[(size_t)(k / s->vec) * o->p->rows + o->row];
+}
+
+static int exponent_at(const ScaledOpd *o, unsigned k)
+{
+    return mma_scale_exponent(o->p->scale.type, code_at(o, k));
+}
+
+/* The bare element. */
+static float element_at(const ScaledOpd *o, unsigned k)
+{
+    float x = o->val[(size_t)k * o->p->block];
+    return o->p->scaled ? x / mma_scale_value(o->p->scale.type, code_at(o, k)) : x;
+}
+
+/* The element times its scale, in double: exact. */
+static double value_at(const ScaledOpd *o, unsigned k)
+{
+    double sig = (double)mma_scale_significand(o->p->scale.type, code_at(o, k));
+    return (double)element_at(o, k) * ldexp(sig, exponent_at(o, k));
+}
+
+static uint32_t scaled_fp32(const MmaDesc *desc, const ScaledOpd *a, const ScaledOpd *b,
+                            unsigned k0, uint32_t c)
+{
+    float sum = num_float(c);
+    for (unsigned k = k0; k < k0 + desc->k_step; k++)
+        sum += (float)(value_at(a, k) * value_at(b, k));
+    return num_canon_f32(num_bits(sum));
+}
+
+/* A step of mxf8f6f4: mma_hw_dot with the exponents of the scales (UE8M0) added. */
+static uint32_t scaled_hw(const MmaDesc *desc, const ScaledOpd *a, const ScaledOpd *b, unsigned k0,
+                          uint32_t c)
+{
+    int a_emin = 1 - num_formats[a->p->type].bias, b_emin = 1 - num_formats[b->p->type].bias;
+    int align = (int)desc->align_bits, top = term_of(num_float(c), -126).exp;
+    double special = (double)num_float(c);
+    Term term[32];
+    for (unsigned i = 0; i < desc->k_step; i++) {
+        unsigned k = k0 + i;
+        Term x = term_of(element_at(a, k), a_emin), y = term_of(element_at(b, k), b_emin);
+        term[i].sig = x.sig * y.sig;
+        term[i].exp = x.exp + y.exp + exponent_at(a, k) + exponent_at(b, k);
+        top = term[i].exp > top ? term[i].exp : top;
+        special += value_at(a, k) * value_at(b, k);
+    }
+    if (!isfinite(special))
+        return num_canon_f32(num_bits((float)special));
+    Term t = term_of(num_float(c), -126);
+    int64_t sum = shift_rz(t.sig, 23 - align + top - t.exp);
+    for (unsigned i = 0; i < desc->k_step; i++)
+        sum += shift_rz(term[i].sig, 46 - align + top - term[i].exp);
+    return hw_pack(desc, sum, top - align);
+}
+
+static void run_scaled(const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb, uint32_t *d)
+{
+    assert(!desc->d_f16);
+    for (unsigned j = 0; j < desc->n; j++) {
+        ScaledOpd b = scaled_opd(pb, desc->n0 + j);
+        for (unsigned row = 0; row < desc->m; row++) {
+            ScaledOpd a = scaled_opd(pa, row);
+            size_t lane = (size_t)desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
+            uint32_t *to = d + j * desc->d_stride + lane, c = desc->accumulate ? *to : 0;
+            for (unsigned k = 0; k < desc->k; k += desc->k_step)
+                c = desc->mode == MMA_HW ? scaled_hw(desc, &a, &b, k, c)
+                                         : scaled_fp32(desc, &a, &b, k, c);
+            *to = c;
+        }
+    }
+}
+
+/* ---- Running ---- */
+
 /* Any operands, any D, element by element. */
 static void run_slow(const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb, uint32_t *d)
 {
@@ -174,10 +323,12 @@ static void check_desc(const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b
     assert(desc->m % MMA_A_BLOCK == 0 && desc->m <= a->rows && desc->m <= MMA_MAX_M);
     assert(desc->n % MMA_B_BLOCK == 0 && desc->n0 % MMA_B_BLOCK == 0);
     assert(desc->n0 + desc->n <= b->rows);
-    assert(desc->k_step > 0 && desc->k_step <= 32 && desc->k_step % 2 == 0);
+    assert(desc->k_step > 0 && desc->k_step <= (a->scale.grouped ? 64 : 32));
+    assert(desc->k_step % 2 == 0 && !a->scale.code == !b->scale.code);
     assert(desc->k % desc->k_step == 0 && desc->k <= a->k && desc->k <= b->k);
     assert(a->block == MMA_A_BLOCK && b->block == MMA_B_BLOCK);
-    assert(desc->mode == MMA_FP32 || (desc->align_bits <= 25 && desc->frac_bits <= 23));
+    assert(desc->mode == MMA_FP32 || a->scale.grouped ||
+           (desc->align_bits <= 25 && desc->frac_bits <= 23));
     assert(desc->mode == MMA_FP32 || (a->has_exp && b->has_exp));
 }
 
@@ -191,7 +342,11 @@ void mma_run(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const Mm
     bool has_range = a->has_range && b->has_range;
     bool no_overflow = has_range && a->finite && b->finite && a->max_exp + b->max_exp <= 126;
     bool exact = no_overflow && a->lsb_exp + b->lsb_exp >= -149;
-    if (desc->d_f16)
+    if (a->scale.grouped && desc->mode == MMA_HW)
+        ops->hw_grouped(desc, a, b, d);
+    else if (a->scale.code && (!a->scaled || !b->scaled || (has_range && !no_overflow)))
+        run_scaled(desc, a, b, d);
+    else if (desc->d_f16)
         run_slow(desc, a, b, d);
     else if (desc->mode == MMA_FP32 && (ops->has_fma || exact))
         ops->fp32(desc, a, b, d);
@@ -199,6 +354,27 @@ void mma_run(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const Mm
         ops->hw(desc, a, b, d);
     else
         run_slow(desc, a, b, d);
+}
+
+void mma_run_int(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b,
+                 uint32_t *d, uint32_t *scratch, bool saturate)
+{
+    MmaDesc sums = *desc;
+    sums.mode = MMA_FP32;
+    sums.accumulate = sums.d_f16 = false;
+    sums.d_stride = MMA_MAX_M;
+    assert(desc->k <= 256);
+    mma_run(ops, &sums, a, b, scratch);
+    for (unsigned j = 0; j < desc->n; j++)
+        for (unsigned row = 0; row < desc->m; row++) {
+            size_t lane = (size_t)desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
+            uint32_t *to = d + j * desc->d_stride + lane;
+            int64_t sum = (int32_t)num_float(scratch[j * MMA_MAX_M + lane]);
+            sum += desc->accumulate ? (int32_t)*to : 0;
+            if (saturate && sum != (int32_t)sum)
+                sum = sum < 0 ? INT32_MIN : INT32_MAX;
+            *to = (uint32_t)sum;
+        }
 }
 
 void mma_f16(const MmaOps *ops, const MmaTile *tile, uint32_t *d, void *scratch)

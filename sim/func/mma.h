@@ -16,8 +16,13 @@
  * Either way the bytes do not depend on the instruction set, nor on how K is split over calls as
  * long as the pieces are multiples of k_step. NaN results are canonical.
  *
- * Not here: block scales (mx formats), sparsity, integers, and lanes that must not be written
- * (disable-output-lane: save and restore them around the call). */
+ * Block scales (kinds mxf8f6f4, mxf4, mxf4nvf4): an element counts as its value times its scale. In
+ * MMA_FP32 the product of two elements and two scales is rounded to fp32 (exact unless it leaves
+ * fp32's range) and added; MMA_HW adds the scales' exponents to those of the products, and sums the
+ * 4-bit kinds in groups (mma_group_body.h).
+ *
+ * Not here: sparsity, and lanes that must not be written (disable-output-lane: save and restore
+ * them around the call). */
 #ifndef RAO_SIM_FUNC_MMA_H
 #define RAO_SIM_FUNC_MMA_H
 
@@ -37,6 +42,18 @@ enum {
 
 typedef enum MmaMode { MMA_FP32, MMA_HW } MmaMode;
 
+/* Element types beside NumType: integers, for mma_run_int. */
+enum { MMA_U8 = NUM_TYPES, MMA_S8, MMA_TYPES };
+
+/* Block scale factors of an operand: one for each row and each `vec` elements of K. */
+typedef struct MmaScale {
+    const uint8_t *code; /* factor g of a row at code[g * rows + row]; NULL: no scales. The panel
+                            keeps the pointer */
+    NumType type;        /* NUM_UE8M0; NUM_E4M3: UE4M3, whose sign bit does not count */
+    unsigned vec;        /* 16 or 32 */
+    bool grouped;        /* MMA_HW sums groups of 16 first: kinds mxf4, mxf4nvf4 */
+} MmaScale;
+
 /* How the elements of an operand lie in memory; "row" is m for A and n for B. */
 typedef enum MmaMajor {
     MMA_K_MAJOR,   /* element (row, k) at row * stride + k */
@@ -45,12 +62,14 @@ typedef enum MmaMajor {
 } MmaMajor;
 
 typedef struct MmaSource {
-    NumType type; /* f16, bf16: 2 bytes; tf32: 4 bytes; the rest: 1 byte an element */
+    unsigned type; /* NumType or MMA_U8, MMA_S8. f16, bf16: 2 bytes; tf32: 4 bytes; the rest: 1 byte
+                      an element */
     MmaMajor major;
     const void *elems;
     size_t stride;    /* in elements; for MMA_TMEM in words */
     unsigned rows, k; /* rows: multiple of 32 for A, of 8 for B; k: multiple of 8 */
     bool negate;
+    MmaScale scale;
 } MmaSource;
 
 /*  A packed operand. Blocks of `block` rows; in a block, k by k:
@@ -71,6 +90,8 @@ typedef struct MmaPanel {
     bool has_range;       /* the next three were computed */
     bool finite;          /* no infinity or NaN among the values */
     int max_exp, lsb_exp; /* every value is a multiple of 2^lsb_exp and below 2^(max_exp + 1) */
+    MmaScale scale;
+    bool scaled; /* val and exp include the scales; else they are those of the bare elements */
 } MmaPanel;
 
 /* Memory that a panel of this many elements needs; fastest if aligned to 64 bytes. */
@@ -85,8 +106,9 @@ typedef struct MmaDesc {
     unsigned n;          /* multiple of 8 */
     unsigned k;          /* multiple of k_step; both panels hold at least this many */
     unsigned n0;         /* first row of the B panel to use, a multiple of 8 */
-    unsigned k_step;     /* products fused by one hardware step: 8 tf32, 16 f16 and bf16, 32 fp8 */
-    unsigned align_bits; /* MMA_HW: 25; 13 for fp8 on Hopper */
+    unsigned k_step;     /* products fused by one hardware step: 8 tf32, 16 f16 and bf16, 32 fp8 and
+                            mxf8f6f4, 64 mxf4 */
+    unsigned align_bits; /* MMA_HW: 25; 13 for fp8 on Hopper; 35 for mxf4 */
     unsigned frac_bits;  /* MMA_HW: fraction bits kept in fp32 results: 23; 13 for fp8 on Hopper */
     bool accumulate;     /* false: as if D were +0 */
     bool d_f16;       /* D is f16 in the low half of each word, rounded to nearest every k_step */
@@ -107,8 +129,10 @@ typedef struct MmaOps {
     void (*pack)(MmaPanel *p, const MmaSource *src);
     void (*add_exponents)(MmaPanel *p);
     void (*add_range)(MmaPanel *p);
+    void (*add_scales)(MmaPanel *p);
     void (*fp32)(const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b, uint32_t *d);
     void (*hw)(const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b, uint32_t *d);
+    void (*hw_grouped)(const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b, uint32_t *d);
 } MmaOps;
 
 const MmaOps *mma_ops_for(SimdIsa isa); /* do not use if !simd_runs(isa) */
@@ -122,6 +146,12 @@ void mma_pack_b(const MmaOps *ops, MmaPanel *p, const MmaSource *src, MmaMode mo
 /* D (+)= A * B on packed operands. */
 void mma_run(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b,
              uint32_t *d);
+
+/* D (+)= A * B on operands of MMA_U8 and MMA_S8, packed for MMA_FP32; D is s32. Sums wrap, or stop
+ * at the ends of s32 if saturate. k is at most 256, so that fp32 sums are exact; with saturate the
+ * whole k is one addition to D. scratch holds n * MMA_MAX_M words. */
+void mma_run_int(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b,
+                 uint32_t *d, uint32_t *scratch, bool saturate);
 
 /* The common case in one call: a [m][k] and b [n][k], both K-major and dense, of type f16 or bf16;
  * d in TMEM layout (stride 128, lane = row). Packs into scratch, which must hold
@@ -141,5 +171,31 @@ void mma_f16(const MmaOps *ops, const MmaTile *tile, uint32_t *d, void *scratch)
  * desc->d_f16. */
 uint32_t mma_hw_dot(const MmaDesc *desc, const MmaPanel *pa, const float *a, const MmaPanel *pb,
                     const float *b, uint32_t c);
+
+/* The f16 bits of each code of a type of 8 bits or fewer (upper bits of the code do not count). */
+const uint16_t *mma_f16_of(unsigned type);
+
+/* ---- Scale factors: significand and exponent. UE8M0 0xFF and UE4M3 0x7F are NaN ---- */
+
+static inline float mma_scale_significand(NumType type, uint8_t code)
+{
+    bool e8 = type == NUM_UE8M0;
+    float sig = (float)(code & 7) * 0.125f + ((code & 0x78) ? 1.0f : 0.0f);
+    bool nan = e8 ? code == 0xFF : (code & 0x7F) == 0x7F;
+    return nan ? num_float(0x7FFFFFFFu) : e8 ? 1.0f : sig;
+}
+
+static inline int32_t mma_scale_exponent(NumType type, uint8_t code)
+{
+    int32_t field = code >> 3 & 15, e4 = (field ? field : 1) - 7;
+    return type == NUM_UE8M0 ? code - 127 : (code & 0x7F) ? e4 : -126;
+}
+
+/* For exponents of normal floats. */
+static inline float mma_scale_value(NumType type, uint8_t code)
+{
+    return mma_scale_significand(type, code) *
+           num_float((uint32_t)(mma_scale_exponent(type, code) + 127) << 23);
+}
 
 #endif

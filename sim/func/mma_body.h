@@ -138,174 +138,7 @@ static inline bool any_i(VecI mask)
 }
 #endif
 
-/* ---- packing ---- */
-
-typedef uint16_t Half8 __attribute__((vector_size(16)));
-typedef uint32_t Word4 __attribute__((vector_size(16)));
-typedef uint64_t Long2 __attribute__((vector_size(16)));
-
-/* out[k][row] = in[row][k] for 8 rows of 8 elements. */
-static inline void transpose_8x8(uint16_t *out, size_t out_stride, const uint16_t *in,
-                                 size_t in_stride)
-{
-    Half8 r[8];
-    Word4 w[8];
-    Long2 q[8];
-    for (int i = 0; i < 8; i++)
-        memcpy(&r[i], in + (size_t)i * in_stride, sizeof r[i]);
-    for (int i = 0; i < 4; i++) { /* w[2i], w[2i + 1]: rows 2i and 2i + 1 interleaved */
-        Half8 x = r[2 * i], y = r[2 * i + 1];
-        w[2 * i] = (Word4)__builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11);
-        w[2 * i + 1] = (Word4)__builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15);
-    }
-    for (int i = 0; i < 2; i++) { /* q[4i + j]: rows 4i to 4i + 3 of columns 2j and 2j + 1 */
-        for (int j = 0; j < 2; j++) {
-            Word4 x = w[4 * i + j], y = w[4 * i + 2 + j];
-            q[4 * i + 2 * j] = (Long2)__builtin_shufflevector(x, y, 0, 4, 1, 5);
-            q[4 * i + 2 * j + 1] = (Long2)__builtin_shufflevector(x, y, 2, 6, 3, 7);
-        }
-    }
-    for (int j = 0; j < 4; j++) {
-        Long2 even = __builtin_shufflevector(q[j], q[4 + j], 0, 2);
-        Long2 odd = __builtin_shufflevector(q[j], q[4 + j], 1, 3);
-        memcpy(out + (size_t)(2 * j) * out_stride, &even, sizeof even);
-        memcpy(out + (size_t)(2 * j + 1) * out_stride, &odd, sizeof odd);
-    }
-}
-
-static inline void widen_bf16(float *out, const uint16_t *in, unsigned n, uint32_t flip)
-{
-    for (unsigned i = 0; i < n; i++)
-        out[i] = num_float((uint32_t)in[i] << 16 ^ flip);
-}
-
-static inline void widen_f16(float *out, const uint16_t *in, unsigned n, uint32_t flip)
-{
-    for (unsigned i = 0; i < n; i++) {
-        uint32_t mag = in[i] & 0x7FFFu;
-        uint32_t y = num_bits(num_float(mag << 13) * 0x1p112f);
-        y = mag >= 0x7C00u ? 0x7F800000u | mag << 13 : y;
-        out[i] = num_float((y | (in[i] & 0x8000u) << 16) ^ flip);
-    }
-}
-
-static inline void widen(float *out, const uint16_t *in, unsigned n, const MmaSource *src)
-{
-    uint32_t flip = src->negate ? 0x80000000u : 0;
-    if (src->type == NUM_BF16)
-        widen_bf16(out, in, n, flip);
-    else
-        widen_f16(out, in, n, flip);
-}
-
-/* 8 values of k of one block of rows, as 16-bit elements in panel order. */
-static inline void gather_16(uint16_t *strip, const MmaSource *src, unsigned row, unsigned k,
-                             unsigned block)
-{
-    const uint16_t *in = src->elems;
-    size_t stride = src->stride;
-    if (src->major == MMA_K_MAJOR) {
-        for (unsigned r = 0; r < block; r += 8)
-            transpose_8x8(strip + r, block, in + (row + r) * stride + k, stride);
-        return;
-    }
-    if (src->major == MMA_ROW_MAJOR) {
-        for (unsigned kk = 0; kk < 8; kk++)
-            memcpy(strip + kk * block, in + (k + kk) * stride + row, block * sizeof *in);
-        return;
-    }
-    for (unsigned kk = 0; kk < 8; kk += 2) {
-        uint32_t words[MMA_A_BLOCK];
-        memcpy(words, (const uint32_t *)src->elems + (k + kk) / 2 * stride + row, block * 4);
-        for (unsigned r = 0; r < block; r++) {
-            strip[kk * block + r] = (uint16_t)words[r];
-            strip[(kk + 1) * block + r] = (uint16_t)(words[r] >> 16);
-        }
-    }
-}
-
-static inline void pack_16(MmaPanel *p, const MmaSource *src, unsigned block)
-{
-    uint16_t strip[8 * MMA_A_BLOCK];
-    for (unsigned row = 0; row < src->rows; row += block) {
-        for (unsigned k = 0; k < src->k; k += 8) {
-            gather_16(strip, src, row, k, block);
-            widen(p->val + ((size_t)row * src->k + k * block), strip, 8 * block, src);
-        }
-    }
-}
-
-/* Formats of 8 bits and fewer go through a table of their values; tf32 drops its low 13 bits. */
-static void pack_other(MmaPanel *p, const MmaSource *src)
-{
-    float table[256];
-    NumMode exact = {.rnd = NUM_RN};
-    for (unsigned i = 0; i < 256 && src->type != NUM_TF32; i++)
-        table[i] = num_float((uint32_t)num_convert(NUM_F32, src->type, i, exact));
-    for (unsigned row = 0; row < src->rows; row++) {
-        for (unsigned k = 0; k < src->k; k++) {
-            bool k_major = src->major == MMA_K_MAJOR;
-            size_t at = k_major ? row * src->stride + k : k * src->stride + row;
-            float x = src->type == NUM_TF32
-                          ? num_float(((const uint32_t *)src->elems)[at] & 0xFFFFE000u)
-                          : table[((const uint8_t *)src->elems)[at]];
-            size_t to = ((size_t)(row / p->block) * src->k + k) * p->block + row % p->block;
-            p->val[to] = src->negate ? -x : x;
-        }
-    }
-}
-
-static void pack(MmaPanel *p, const MmaSource *src)
-{
-    if (src->type != NUM_F16 && src->type != NUM_BF16)
-        pack_other(p, src);
-    else if (p->block == MMA_A_BLOCK)
-        pack_16(p, src, MMA_A_BLOCK);
-    else
-        pack_16(p, src, MMA_B_BLOCK);
-}
-
-/* The exponent that MMA_HW compares: that of zero is -126, those of subnormals the smallest. */
-static inline uint32_t hw_exponent(float x, int emin)
-{
-    uint32_t mag = num_bits(x) & 0x7FFFFFFFu;
-    int e = (int)(mag >> 23) - 127;
-    e = e < emin ? emin : e;
-    return (uint32_t)(mag == 0 ? -126 : e) & 0xFFFFu;
-}
-
-static void add_exponents(MmaPanel *p)
-{
-    int emin = 1 - num_formats[p->type].bias;
-    size_t n = (size_t)p->rows * p->k;
-    if (p->block == MMA_A_BLOCK) {
-        for (size_t at = 0; at < n; at += MMA_A_BLOCK) {
-            for (unsigned r = 0; r < 16; r++)
-                p->exp[at / 2 + r] = hw_exponent(p->val[at + r], emin) |
-                                     hw_exponent(p->val[at + r + 16], emin) << 16;
-        }
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        uint32_t e = hw_exponent(p->val[i], emin);
-        p->exp[i] = e | e << 16;
-    }
-}
-
-static void add_range(MmaPanel *p)
-{
-    const NumFormat *f = &num_formats[p->type];
-    uint32_t top = 0, low = UINT32_MAX;
-    for (size_t i = 0; i < (size_t)p->rows * p->k; i++) {
-        uint32_t mag = num_bits(p->val[i]) & 0x7FFFFFFFu;
-        top = mag > top ? mag : top;
-        low = mag - 1 < low ? mag - 1 : low; /* zero wraps to the largest */
-    }
-    int emin = 1 - f->bias, low_exp = (int)((low + 1) >> 23) - 127;
-    p->finite = top < 0x7F800000u;
-    p->max_exp = (int)(top >> 23) - 127;
-    p->lsb_exp = top == 0 ? 0 : (low_exp < emin ? emin : low_exp) - f->frac_bits;
-}
+#include "sim/func/mma_pack_body.h"
 
 /* ---- tiles ---- */
 
@@ -542,6 +375,8 @@ static void hw(const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb, uint
     }
 }
 
+#include "sim/func/mma_group_body.h"
+
 extern const MmaOps SIMD_NAME(mma_ops);
 
 const MmaOps SIMD_NAME(mma_ops) = {
@@ -550,8 +385,10 @@ const MmaOps SIMD_NAME(mma_ops) = {
     .pack = pack,
     .add_exponents = add_exponents,
     .add_range = add_range,
+    .add_scales = add_scales,
     .fp32 = fp32,
     .hw = hw,
+    .hw_grouped = hw_grouped,
 };
 
 #endif

@@ -71,6 +71,7 @@ typedef enum OpKind {
 enum {                 /* arg1 of OK_MMA */
        MMA_A_TMEM = 1, /* A operand in tensor memory (TS), else in shared memory (SS) */
        MMA_CG2 = 2,    /* cta_group::2 */
+       MMA_SCALED = 4, /* block scales */
        MMA_RATE_SHIFT =
            8, /* bits 8-15: FLOP rate class: 0 f16/bf16, 1 8-bit, 2 4-bit, 3 tf32, 4 i8 */
 };
