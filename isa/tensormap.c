@@ -10,6 +10,7 @@ enum {
     MAX_ELEM_STRIDE = 8,
     MAX_BOX_BYTES = 232448, /* shared memory of a CTA; 131072 is accepted, 261120 refused */
     ORIGIN_DRIVER = 0,
+    ORIGIN_CUTE = 2,
 };
 #define MAX_STRIDE ((uint64_t)1 << 40)
 #define MAX_DIM ((uint64_t)1 << 32)
@@ -126,6 +127,9 @@ bool tensor_map_decode(const uint8_t bytes[TMAP_BYTES], TensorMap *tm, Err *err)
     uint64_t words[tmap_words];
     Tmap t;
     load_words(bytes, words);
+    if ((words[1] & 0xf) ==
+        ORIGIN_CUTE) /* its host code leaves words 8 to 15 as the stack had them */
+        memset(words + 8, 0, (tmap_words - 8) * sizeof *words);
     if (!tmap_unpack(words, &t, err))
         return false;
     *tm = (TensorMap){.address = t.address,

@@ -256,7 +256,10 @@ START_TEST(cute_dsl_maps_keep_what_was_there)
         ck_assert_uint_eq(bytes[i], 0);
     ck_assert(tensor_map_decode(bytes, &got, &err));
     ck_assert_uint_eq(got.origin, 2);
-    bytes[100] = 1;
+    memset(bytes + 64, 0xa5, 64); /* flash-attn-4 4.0.0b36 leaves these 64 bytes unwritten */
+    ck_assert_msg(tensor_map_decode(bytes, &got, &err), "%s", err.msg);
+    ck_assert_uint_eq(got.box[0], 64);
+    bytes[8] &= 0xf0; /* the driver's maps have no such bytes */
     ck_assert(!tensor_map_decode(bytes, &got, &err));
     ck_assert_msg(strstr(err.msg, "must be zero"), "%s", err.msg);
 }
