@@ -256,6 +256,30 @@ START_TEST(a_reduction_adds_in_global_memory)
 }
 END_TEST
 
+/* As ptxas 13.0 does it: a loop over different operands for stores, over lanes for reductions. */
+START_TEST(lanes_that_store_the_same_are_one_store)
+{
+    srand(7);
+    Case c;
+    make_case(&c, 2, 0, false);
+    begin_store(&c, put_map(&c.map), OP_CP_ASYNC_BULK_TENSOR_S2G);
+    ck_assert_msg(kit_exec(&kit, exec_cp_async_bulk_tensor_s2g, 0, 0, FULL_MASK), "%s",
+                  kit.err.msg);
+    ck_assert_uint_eq(kit.n_ops, 1);
+    begin_store(&c, put_map(&c.map), OP_CP_ASYNC_BULK_TENSOR_S2G);
+    kit.const_rows[2 * WARP +
+                   5]++; /* one lane stores elsewhere: the map's address has rows 0 and 1 */
+    ck_assert_msg(kit_exec(&kit, exec_cp_async_bulk_tensor_s2g, 0, 0, FULL_MASK), "%s",
+                  kit.err.msg);
+    ck_assert_uint_eq(kit.n_ops, 2);
+    c.map.dtype = TMAP_F32;
+    begin_store(&c, put_map(&c.map), OP_CP_REDUCE_ASYNC_BULK_TENSOR);
+    kit.now.mod[MC_REDOP] = MV_REDOP_ADD;
+    ck_assert_msg(kit_exec(&kit, exec_cp_reduce_async_bulk_tensor, 0, 0, 7), "%s", kit.err.msg);
+    ck_assert_uint_eq(kit.n_ops, 3);
+}
+END_TEST
+
 START_TEST(multicast_reaches_each_cta_of_the_mask)
 {
     Case c;
@@ -413,6 +437,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, loads_agree_with_the_element_loop, 0, 20);
     tcase_add_loop_test(t, stores_agree_with_the_element_loop, 0, 20);
+    tcase_add_test(t, lanes_that_store_the_same_are_one_store);
     tcase_add_test(t, a_reduction_adds_in_global_memory);
     tcase_add_test(t, multicast_reaches_each_cta_of_the_mask);
     tcase_add_test(t, an_edited_map_is_decoded_again);

@@ -128,6 +128,25 @@ static inline uint32_t opd_elem(const ExecCtx *x, const CodeOpd *o, uint32_t e, 
     return opd_row(x->w, o, e * (o->elem_slots ? o->elem_slots : 1))[lane];
 }
 
+/* Lanes of mask, at least `lane`, whose register operands equal those of `lane`. Stores and
+ * prefetches that lanes issue alike are one operation: ptxas 13.0 loops over different operands for
+ * them (UTMASTG, UBLKCP.G.S, UTMAPF, UBLKPF), over lanes for all that would add up (loads,
+ * reductions, MMAs, commits). FlashAttention-4 stores without electing a lane. */
+static inline uint32_t alike_lanes(const Warp *w, const XInsn *in, uint32_t lane, uint32_t mask)
+{
+    uint32_t alike = mask;
+    for (uint32_t k = 0; k < in->ci->n_opd; k++) {
+        const CodeOpd *o = opd(w, in, k);
+        for (uint32_t j = 0; j < o->n; j++) {
+            const uint32_t *r = opd_row(w, o, j);
+            for (uint32_t m = alike; m; m &= m - 1)
+                if (r[first_lane(m)] != r[lane])
+                    alike &= ~(1u << first_lane(m));
+        }
+    }
+    return alike | 1u << lane;
+}
+
 /* Swizzle of shared memory: which address bits a 16-byte chunk's bits 4-6 are XORed with. Anchored
  * at absolute addresses; TMA and matrix descriptors use the same function (ptx.md 3.3). */
 typedef enum Swizzle { SWZ_NONE, SWZ_32, SWZ_64, SWZ_128, SWZ_128_32A } Swizzle;

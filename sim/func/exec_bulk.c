@@ -205,8 +205,10 @@ void store_op(ExecCtx *x, uint32_t bytes, uint32_t rows, uint64_t global, const 
 static bool dyn_s2g(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     Warp *w = x->w;
-    for (uint32_t m = mask; m; m &= m - 1) {
+    uint32_t redop = in->ci->mod[MC_REDOP], done;
+    for (uint32_t m = mask; m; m &= ~done) {
         uint32_t lane = first_lane(m), bytes = opd_u32(x, opd(w, in, 2), lane);
+        done = redop ? 1u << lane : alike_lanes(w, in, lane, m);
         uint64_t dst = opd_addr(w, opd(w, in, 0), lane), src = opd_shared(x, opd(w, in, 1), lane);
         Cta *owner;
         if (!check_size(x, in, lane, bytes, dst) ||
@@ -221,10 +223,9 @@ static bool dyn_s2g(ExecCtx *x, const XInsn *in, uint32_t mask)
         as->u.bulk.gaddr = dst;
         as->u.bulk.smem = (uint32_t)src;
         as->u.bulk.bytes = bytes;
-        as->u.bulk.redop = in->ci->mod[MC_REDOP];
+        as->u.bulk.redop = (uint8_t)redop;
         as->u.bulk.type = in->ci->type[0];
-        store_op(x, bytes, (bytes + TMA_ROW_BYTES - 1) / TMA_ROW_BYTES, dst, as,
-                 as->u.bulk.redop != 0);
+        store_op(x, bytes, (bytes + TMA_ROW_BYTES - 1) / TMA_ROW_BYTES, dst, as, redop != 0);
     }
     return true;
 }
@@ -260,7 +261,7 @@ static bool dyn_wait_group(ExecCtx *x, const XInsn *in, uint32_t mask)
 
 static bool dyn_prefetch(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
-    for (uint32_t m = mask; m; m &= m - 1) {
+    for (uint32_t m = mask; m; m &= ~alike_lanes(x->w, in, first_lane(m), m)) {
         uint32_t lane = first_lane(m);
         Op *o = emit(x, OK_TMA_PREFETCH);
         o->bytes = opd_u32(x, opd(x->w, in, 1), lane);

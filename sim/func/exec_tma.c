@@ -375,8 +375,10 @@ static bool store_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
 /* [map, {c}], [a] */
 static bool dyn_store(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
-    for (uint32_t m = mask; m; m &= m - 1) {
+    uint32_t redop = in->ci->mod[MC_REDOP], done;
+    for (uint32_t m = mask; m; m &= ~done) {
         uint32_t lane = first_lane(m);
+        done = redop ? 1u << lane : alike_lanes(x->w, in, lane, m);
         Async *as;
         Cta *owner;
         if (!tensor_operands(x, in, lane, 0, 2, store_async, &as, &owner))
@@ -384,15 +386,14 @@ static bool dyn_store(ExecCtx *x, const XInsn *in, uint32_t mask)
         if (owner != x->cta)
             return exec_fault(x, in, (int)lane,
                               "the source of a tensor store must be the CTA's own shared memory");
-        as->u.tma.redop = in->ci->mod[MC_REDOP];
+        as->u.tma.redop = (uint8_t)redop;
         PtxType t = map_type(&as->u.tma.map);
-        if (as->u.tma.redop && !reduce_legal(as->u.tma.redop, t))
+        if (redop && !reduce_legal((uint8_t)redop, t))
             return exec_fault(x, in, (int)lane,
                               "this reduction does not exist for elements of type .%s",
                               type_info[t].name);
         Box b = box_of(&as->u.tma.map, as->u.tma.coord);
-        store_op(x, b.rows * b.row_bytes, engine_rows(&b), box_address(&b), as,
-                 as->u.tma.redop != 0);
+        store_op(x, b.rows * b.row_bytes, engine_rows(&b), box_address(&b), as, redop != 0);
     }
     return true;
 }
@@ -400,7 +401,7 @@ static bool dyn_store(ExecCtx *x, const XInsn *in, uint32_t mask)
 /* [map, {c}] */
 static bool dyn_prefetch(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
-    for (uint32_t m = mask; m; m &= m - 1) {
+    for (uint32_t m = mask; m; m &= ~alike_lanes(x->w, in, first_lane(m), m)) {
         uint32_t lane = first_lane(m);
         const TensorMap *map = map_at(x, in, lane, opd_addr(x->w, opd(x->w, in, 0), lane));
         if (!map || !check_map(x, in, lane, map))
