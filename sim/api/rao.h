@@ -47,9 +47,12 @@ typedef struct RaoOptions { /* {0} is a plain run on the B200 */
                       grid */
     bool no_check; /* skip the launch file's checks */
     bool mma_hw;   /* tensor-core sums with the hardware's truncation instead of fp32 */
-    uint32_t threads;    /* host threads; 0: as many as the host has */
-    const char *record;  /* write a trace here; NULL: none */
-    const char *command; /* remembered in the trace; may be NULL */
+    uint32_t threads;         /* host threads; 0: as many as the host has */
+    bool check;               /* look for races and misuse (docs/check.md); implies functional */
+    const char *suppressions; /* file for the checker, or NULL */
+    uint32_t print_limit;     /* findings that rao_print shows; 0: all */
+    const char *record;       /* write a trace here; NULL: none */
+    const char *command;      /* remembered in the trace; may be NULL */
 } RaoOptions;
 
 typedef struct RaoResult RaoResult;

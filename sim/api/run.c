@@ -17,6 +17,7 @@ struct RaoResult {
     Err err;
     Deadlock dead;
     RaoStatus status;
+    Checker *checker; /* NULL: not asked for */
     char *error_text, *json;
 };
 
@@ -83,7 +84,8 @@ static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const Ke
         return false;
     kernel_cluster(f, kl->cluster, cluster);
     layout.clustered = cluster[0] * cluster[1] * cluster[2] > 1;
-    if (!code_lower(a, m, f, &layout, &r->model, &code, &r->err))
+    layout.keep_all = o->check;
+    if (!code_lower(a, m, f, &layout, o->check ? NULL : &r->model, &code, &r->err))
         return false;
     LaunchDesc d = {.model = &r->model,
                     .code = code,
@@ -143,6 +145,22 @@ static bool run_timed(RaoResult *r, const RaoOptions *o, KernelRun *k, bool chec
     return ok;
 }
 
+static bool run_checked(RaoResult *r, KernelRun *k, KernelReport *kr)
+{
+    CheckRole *roles = arena_new(&r->arena, CheckRole, kr->n_roles + 1);
+    for (uint32_t i = 0; i < kr->n_roles; i++)
+        roles[i] = (CheckRole){kr->roles[i].name, kr->roles[i].warps};
+    CheckLaunch l = {.code = kr->code,
+                     .kernel = kr->kernel,
+                     .roles = roles,
+                     .n_roles = kr->n_roles,
+                     .regs_per_thread = k->sim.regs_per_thread};
+    k->exec.probe = checker_launch(r->checker, &l);
+    kernel_run(&r->arena, k, 1, &kr->run, &r->err);
+    checker_end(r->checker, &r->err);
+    return r->err.kind == ERR_NONE;
+}
+
 static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl,
                        GlobalMem *mem, KernelReport *kr)
 {
@@ -152,14 +170,16 @@ static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const
     kernel_report(&r->arena, &k, kl->roles, kl->n_roles, kr);
     kr->flops = kl->flops;
     r->report.n_kernels++;
-    if (!o->functional)
+    if (!o->functional && !o->check)
         return run_timed(r, o, &k, l->n_checks && !o->no_check, kr);
     SimPlan plan;
     Err unfit = {0}; /* only a run with time must fit the chip */
     if (sim_plan(&k.sim, k.exec.grid, k.exec.block, k.exec.cluster, &plan, &unfit))
         k.exec.resident = plan.resident;
     double start = now_seconds();
-    bool ok = kernel_run(&r->arena, &k, host_threads(o), &kr->run, &r->err);
+    bool ok = o->check ? run_checked(r, &k, kr)
+                       : kernel_run(&r->arena, &k, host_threads(o), &kr->run, &r->err);
+    r->dead = kr->run.dead;
     r->report.run_seconds += now_seconds() - start;
     return ok;
 }
@@ -201,6 +221,10 @@ static bool run_launch(RaoResult *r, const RaoOptions *o, const char *path, Glob
                        "a trace holds one kernel; this file launches %u", l->n_launches);
     if (o->record && !o->functional && !recorder_can_write(o->record, &r->err))
         return false;
+    CheckOptions check = {.suppressions = o->suppressions, .print_limit = o->print_limit};
+    if (o->check && !(r->checker = checker_new(&check, &r->err)))
+        return false;
+    r->report.checker = r->checker;
     r->report.kernels = arena_new(a, KernelReport, l->n_launches + 1);
     bool partial = false;
     for (uint32_t i = 0; i < l->n_launches; i++) {
@@ -241,6 +265,8 @@ static RaoResult *finish(RaoResult *r, double start)
     r->report.err = &r->err;
     if (r->dead.n_waits)
         r->report.dead = &r->dead;
+    if (r->checker && checker_count(r->checker))
+        r->status = RAO_MISUSE;
     if (r->err.kind != ERR_NONE) {
         r->status = status_of(&r->err);
         size_t n;
@@ -360,6 +386,7 @@ void rao_free(RaoResult *r)
 {
     if (!r)
         return;
+    checker_free(r->checker);
     arena_free(&r->arena);
     free(r->error_text);
     free(r->json);

@@ -22,7 +22,7 @@ typedef struct Args {
 } Args;
 
 typedef int VerbFn(const Args *a);
-VerbFn verb_run, verb_replay, verb_trace, verb_isa, verb_models, verb_bench;
+VerbFn verb_run, verb_check, verb_replay, verb_trace, verb_isa, verb_models, verb_bench;
 
 /* Prints "rao: error: ..." to standard error and returns the usage exit code. */
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

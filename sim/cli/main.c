@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { V_RUN = 1, V_REPLAY = 2, V_TRACE = 4, V_ISA = 8, V_MODELS = 16, V_BENCH = 32 };
+enum { V_RUN = 1, V_REPLAY = 2, V_TRACE = 4, V_ISA = 8, V_MODELS = 16, V_BENCH = 32, V_CHECK = 64 };
 
 typedef struct Verb {
     const char *name, *operands, *help;
@@ -18,6 +18,8 @@ typedef struct Verb {
 static const Verb verbs[] = {
     {"run", "LAUNCH.yaml", "run a kernel: numbers, time, and what limits it", V_RUN, 1, 1,
      verb_run},
+    {"check", "LAUNCH.yaml", "look for hangs, races and misuse; exit code 7 if there are any",
+     V_CHECK, 1, 1, verb_check},
     {"replay", "TRACE.rtrace", "time a recorded run again, on this or another model", V_REPLAY, 1,
      1, verb_replay},
     {"trace", "TRACE.rtrace", "print a trace as text, one operation a line, by cycle", V_TRACE, 1,
@@ -44,6 +46,8 @@ typedef enum OptId {
     O_ROLE,
     O_CYCLES,
     O_LOWER,
+    O_SUPPRESSIONS,
+    O_PRINT_LIMIT,
     O_COUNT
 } OptId;
 
@@ -60,19 +64,23 @@ static const Opt opts[O_COUNT] = {
     [O_SMS] = {"--sms", "N|all", "SMs simulated in detail (default: what is representative)",
                V_RUN | V_REPLAY},
     [O_FUNCTIONAL] = {"--functional", NULL, "numbers only, no time", V_RUN},
-    [O_NO_CHECK] = {"--no-check", NULL, "skip the launch file's checks", V_RUN},
+    [O_NO_CHECK] = {"--no-check", NULL, "skip the launch file's checks", V_RUN | V_CHECK},
     [O_MMA] = {"--mma", "fp32|hw",
-               "tensor-core sums: plain fp32 (default) or truncated as the hardware does", V_RUN},
+               "tensor-core sums: plain fp32 (default) or truncated as the hardware does",
+               V_RUN | V_CHECK},
     [O_THREADS] = {"--threads", "N", "host threads (default: all)", V_RUN},
     [O_RECORD] = {"--record", "FILE.rtrace", "write what the time core consumed", V_RUN},
     [O_JSON] = {"--json", "FILE|-",
                 "write the report as JSON (schema rao.run/1); - is standard output",
-                V_RUN | V_REPLAY},
+                V_RUN | V_REPLAY | V_CHECK},
     [O_STRICT] = {"--strict", NULL, "warnings are errors", V_RUN | V_REPLAY},
     [O_CTA] = {"--cta", "N", "only this CTA", V_TRACE},
     [O_WARP] = {"--warp", "N", "only this warp", V_TRACE},
     [O_ROLE] = {"--role", "NAME", "only this role's warps", V_TRACE},
     [O_CYCLES] = {"--cycles", "A:B", "only cycles A to B", V_TRACE},
+    [O_SUPPRESSIONS] = {"--suppressions", "FILE", "findings not to be shown (docs/check.md)",
+                        V_CHECK},
+    [O_PRINT_LIMIT] = {"--print-limit", "N", "findings printed (default 100)", V_CHECK},
     [O_LOWER] = {"--lower", "FILE.ptx", "print a kernel as lowered to machine operations", V_ISA},
 };
 
@@ -195,6 +203,13 @@ static bool set_option(Args *a, OptId id, const char *value)
     case O_LOWER:
         a->lower = value;
         break;
+    case O_SUPPRESSIONS:
+        a->opt.suppressions = value;
+        break;
+    case O_PRINT_LIMIT:
+        ok = parse_uint(value, UINT32_MAX, &n);
+        a->opt.print_limit = (uint32_t)n;
+        break;
     case O_COUNT:
         break;
     }
@@ -248,10 +263,12 @@ int main(int argc, char **argv)
             v = &verbs[i];
     if (!v)
         return usage_error(
-            "there is no verb '%s'; the verbs are run, replay, trace, isa, models, bench", argv[1]);
+            "there is no verb '%s'; the verbs are run, check, replay, trace, isa, models, bench",
+            argv[1]);
     static Args a;
     a.cta = a.warp = -1;
     a.last_cycle = UINT64_MAX;
+    a.opt.print_limit = 100;
     a.opt.set = a.sets;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {

@@ -71,6 +71,12 @@ int verb_run(const Args *a)
 {
     return show(a, rao_run(a->operand[0], &a->opt));
 }
+int verb_check(const Args *a)
+{
+    RaoOptions opt = a->opt;
+    opt.check = true;
+    return show(a, rao_run(a->operand[0], &opt));
+}
 int verb_replay(const Args *a)
 {
     return show(a, rao_replay(a->operand[0], &a->opt));

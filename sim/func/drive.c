@@ -8,7 +8,7 @@ typedef enum Turn { TURN_MOVED, TURN_POLLED, TURN_SPENT, TURN_SPINS, TURN_FAULT 
 void drive_new(Arena *a, Drive *d, Exec *x)
 {
     Front *f = exec_front(x);
-    *d = (Drive){.x = x, .f = f, .n_ctas = x->cluster_ctas};
+    *d = (Drive){.x = x, .f = f, .n_ctas = x->cluster_ctas, .a = a, .probe = x->desc.probe};
     d->ctas = arena_new(a, DriveCta, d->n_ctas);
     for (uint32_t c = 0; c < d->n_ctas; c++)
         d->ctas[c].warps = arena_new(a, DriveWarp, f->n_warps);
@@ -38,6 +38,8 @@ static void cluster_check(Drive *d)
         return;
     d->cluster_arrived = 0;
     d->cluster_generation++;
+    if (d->probe)
+        d->probe->cluster_barrier(d->probe);
 }
 
 static void cluster_arrive(Drive *d, DriveWarp *w)
@@ -64,6 +66,8 @@ static bool named_barrier(Drive *d, DriveCta *c, DriveWarp *w, const Op *op, Err
             err, ERR_FAULT, drive_loc(d, op),
             "barrier %u: %u threads arrive expecting %u, but %u of %u have arrived already",
             op->sync, op->arg1, op->arg0, before.arrived, before.expected);
+    if (d->probe)
+        d->probe->barrier(d->probe, d->actor_cta, d->actor_warp, op, r == BAR_COMPLETE);
     if (r == BAR_WAITING && op->kind == OK_BAR_SYNC) {
         park(w, op);
         w->waits[w->n_waits - 1].arg1 = before.generation;
@@ -119,10 +123,18 @@ static bool settle(Drive *d, uint32_t mbar, Err *err)
     return true;
 }
 
+static void holds_now(const Drive *d, uint32_t cta, uint32_t warp, const Op *op)
+{
+    if (d->probe)
+        d->probe->waited(d->probe, cta, warp, op);
+}
+
 static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err)
 {
     DriveCta *c = &d->ctas[cta];
     DriveWarp *w = &c->warps[warp];
+    d->actor_cta = cta;
+    d->actor_warp = warp;
     switch ((OpKind)op->kind) {
     case OK_PLAIN:
     case OK_SKIPPED:
@@ -185,6 +197,8 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
     case OK_TMEM_ALLOC:
         if (!drive_holds(d, cta, warp, op, err))
             park(w, op);
+        else
+            holds_now(d, cta, warp, op);
         return err->kind == ERR_NONE;
     }
     return true;
@@ -199,6 +213,8 @@ static bool still_waits(Drive *d, uint32_t cta, uint32_t warp, Err *err)
     for (uint32_t i = 0; i < w->n_waits; i++)
         if (!drive_holds(d, cta, warp, &w->waits[i], err))
             w->waits[n++] = w->waits[i];
+        else
+            holds_now(d, cta, warp, &w->waits[i]);
     w->n_waits = n;
     return n > 0;
 }
@@ -207,6 +223,8 @@ static void end_warp(Drive *d, DriveCta *c, DriveWarp *w)
 {
     w->state = DW_DONE;
     c->live--;
+    if (d->probe)
+        d->probe->warp_end(d->probe, (uint32_t)(c - d->ctas), (uint32_t)(w - c->warps));
     if (w->cluster_generation == d->cluster_generation + 1)
         d->cluster_arrived--; /* exited threads count as arrived: leaves both sides of the
                                  comparison */
@@ -237,6 +255,8 @@ static Turn take_turn(Drive *d, uint32_t cta, uint32_t warp, Err *err)
         if (watch_spins(d->x, x))
             return TURN_SPINS;
         const Op *last = &ops[n_ops - 1];
+        if (last->kind == OK_MBAR_TEST && !last->arg1)
+            w->poll = *last;
         if ((last->kind == OK_MBAR_TEST && !last->arg1) || last->kind == OK_NANOSLEEP)
             return TURN_POLLED;
     }
@@ -293,8 +313,12 @@ static bool exited_complete_barrier(Drive *d)
         for (uint32_t i = 0; i < N_NAMED_BARRIERS; i++) {
             NamedBarrier *b = &d->ctas[c].bars[i];
             uint32_t exited = (d->f->n_warps - d->ctas[c].live) * WARP;
-            if (exited && b->expected == all && b->arrived + exited >= all)
-                return named_barrier_arrive(b, all, all - b->arrived) == BAR_COMPLETE;
+            if (!exited || b->expected != all || b->arrived + exited < all)
+                continue;
+            Op op = {.kind = OK_BAR_ARRIVE, .sync = i};
+            if (d->probe)
+                d->probe->barrier(d->probe, c, NO_WARP, &op, true);
+            return named_barrier_arrive(b, all, all - b->arrived) == BAR_COMPLETE;
         }
     return false;
 }
@@ -341,6 +365,8 @@ DriveEnd drive_continue(Drive *d, Err *err)
     while (d->n > 0) /* what nobody waited for still happens */
         if (!drive_step(d, err))
             return DRIVE_FAILED;
+    if (d->probe)
+        d->probe->cluster_end(d->probe);
     return DRIVE_DONE;
 }
 
@@ -372,6 +398,8 @@ bool drive_start(Drive *d, uint32_t k, Err *err)
         if (!d->f->ops->cta_start(d->f, c, cta_id(d->f, k, c), err))
             return false;
     }
+    if (d->probe)
+        d->probe->cluster_start(d->probe);
     return true;
 }
 

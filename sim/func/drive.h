@@ -15,6 +15,7 @@
 #include "sim/func/mbar.h"
 #include "sim/func/state.h"
 #include "sim/func/sync.h"
+#include "sim/func/probe.h"
 
 enum {
     DRIVE_BUDGET =
@@ -38,12 +39,17 @@ typedef struct DriveWarp {
     WarpState state;
     Op waits[OP_BURST]; /* all must hold */
     uint32_t n_waits;
+    Op poll; /* the last poll in vain */
     Groups bulk, cpasync, st;
     uint32_t cluster_generation; /* in which it has arrived last, + 1 */
 } DriveWarp;
 
-typedef struct Expected { /* bytes that the open phase of an mbarrier has been told to expect */
+typedef struct Expected { /* what the open phase of an mbarrier has been told, for the report */
     uint32_t addr, bytes;
+    uint64_t phase; /* completions */
+    uint32_t last_warp,
+        last_info;     /* of the CTA itself: whose arrival or bytes came last; Op.info */
+    uint64_t arrivers; /* warps of the CTA that have ever arrived or delivered */
 } Expected;
 
 typedef struct DriveCta {
@@ -80,6 +86,10 @@ typedef struct Drive {
     Step *queue;    /* ring */
     uint32_t head, n, cap;
     uint32_t cluster_arrived, cluster_generation;
+    uint32_t actor_cta, actor_warp; /* whose Op is being performed */
+    Arena *a;
+    Deadlock dead;
+    Probe *probe; /* or NULL */
 } Drive;
 
 /* x: a machine of one cluster. */

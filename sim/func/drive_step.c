@@ -45,6 +45,24 @@ static MbarResult apply(uint64_t *word, OpKind kind, bool drop, uint32_t arg0, i
     }
 }
 
+/* For the report of a deadlock. */
+static void note(Drive *d, const Op *op, uint32_t addr, OpKind kind, int64_t bytes, bool flipped)
+{
+    Expected *e = expected_of(d, addr);
+    if (kind == OK_MBAR_INIT)
+        *e = (Expected){.addr = addr, .last_warp = NO_WARP};
+    else if (flipped)
+        e->bytes = 0;
+    else if (bytes > 0)
+        e->bytes += (uint32_t)bytes;
+    e->phase += flipped;
+    if (kind == OK_MBAR_INIT || kind == OK_MBAR_INVAL || addr >> 24 != d->actor_cta)
+        return;
+    e->last_warp = d->actor_warp;
+    e->last_info = op->info;
+    e->arrivers |= (uint64_t)1 << d->actor_warp;
+}
+
 bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1,
                 Err *err)
 {
@@ -58,17 +76,25 @@ bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg
     MbarState before = mbar_state(*word);
     ++*d->x->changes;
     MbarResult r = apply(word, kind, op->flags & OPF_DROP, arg0, arg1);
+    if (d->probe) {
+        ProbeMbar event = {.op = op,
+                           .rank = d->actor_cta,
+                           .warp = d->actor_warp,
+                           .addr = addr,
+                           .kind = kind,
+                           .arrivals = arg0,
+                           .bytes = arg1,
+                           .before = before,
+                           .result = r};
+        d->probe->mbar(d->probe, &event);
+    }
     if (r != MBAR_OK && r != MBAR_FLIPPED)
         return err_set(err, ERR_FAULT, drive_loc(d, op),
                        "mbarrier 0x%x: %s (%u of %u arrivals pend, %d bytes; the operation: %u "
                        "arrivals, %lld bytes)",
                        addr, mbar_result_text(r), before.pending, before.expected, before.tx, arg0,
                        (long long)arg1);
-    Expected *e = expected_of(d, addr);
-    if (r == MBAR_FLIPPED || kind == OK_MBAR_INIT)
-        e->bytes = 0;
-    else if (arg1 > 0)
-        e->bytes += (uint32_t)arg1;
+    note(d, op, addr, kind, arg1, r == MBAR_FLIPPED);
     return true;
 }
 
@@ -166,6 +192,8 @@ static bool finish(Drive *d, const Step *s, Err *err)
 static bool perform(Drive *d, const Step *s, Err *err)
 {
     bool two_steps = s->op.kind == OK_TMA_STORE;
+    d->actor_cta = s->cta;
+    d->actor_warp = s->warp;
     if (s->op.kind == OK_CANCEL)
         d->f->ops->cancelled(d->f, s->cta, s->op.handle, drive_cancel(d));
     if (s->op.handle) {
@@ -174,7 +202,11 @@ static bool perform(Drive *d, const Step *s, Err *err)
         if (!d->f->ops->async(d->f, s->cta, s->op.handle, two_steps ? s->at : ASYNC_DONE, err))
             return false;
     }
-    return finish(d, s, err);
+    if (!finish(d, s, err))
+        return false;
+    if (d->probe && s->op.handle && (!two_steps || s->at == ASYNC_DONE))
+        d->probe->async_done(d->probe, s->cta, s->warp, &s->op);
+    return true;
 }
 
 bool drive_step(Drive *d, Err *err)

@@ -16,6 +16,7 @@
 #ifndef RAO_FUNC_EXEC_H
 #define RAO_FUNC_EXEC_H
 
+#include "sim/func/deadlock.h"
 #include "sim/func/mem.h"
 #include "sim/func/simd.h"
 #include "sim/func/sync.h"
@@ -27,6 +28,7 @@ typedef struct Warp Warp;
 typedef struct XInsn XInsn;
 typedef struct Cta Cta;
 typedef struct Exec Exec;
+typedef struct Probe Probe; /* sim/func/probe.h */
 
 /* Register-only instruction. mask: lanes to write (guard and active mask), never 0. */
 typedef void PlainFn(Warp *w, const XInsn *in, uint32_t mask);
@@ -154,6 +156,7 @@ typedef struct ExecDesc {
                                 NULL: one of its own */
     bool mma_hw;             /* true: tensor-core sums truncated as ptx.md 4.3; false: fp32 */
     uint8_t simd;            /* 0: the fastest of this processor; else 1 + SimdIsa, for tests */
+    Probe *probe;            /* told of everything in a run without time; NULL: nobody */
 } ExecDesc;
 
 /* Binds the code and allocates everything that running needs, in `a`. ERR_UNSUPPORTED names an
@@ -184,6 +187,7 @@ bool exec_fault(ExecCtx *x, const XInsn *in, int lane, const char *fmt, ...)
  * that only read memory which nobody changes any more). stats may be NULL. */
 typedef struct RunStats {
     uint64_t warp_insts, thread_insts, ctas;
+    Deadlock dead; /* n_waits > 0: the run ended in one */
 } RunStats;
 bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t threads,
               RunStats *stats, Err *err);

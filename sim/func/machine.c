@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "sim/func/async.h"
+#include "sim/func/probe.h"
 
 enum {
     MAX_THREADS = 1024, /* per CTA */
@@ -215,6 +216,8 @@ bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err)
     if (!check_block(&x->desc, c->func, err) || !check_grid(&x->desc, c->func, err) ||
         !check_shared(x, err) || !bind_code(a, c, x->isa, &x->insns, err))
         return false;
+    if (d->probe)
+        x->originals = probe_insns(a, x->insns, c->n_insns);
     Front *f = &x->front;
     *f = (Front){.ops = &exec_front_ops,
                  .code = c,
@@ -226,6 +229,8 @@ bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err)
     f->n_ctas = volume(f->grid);
     f->n_warps = (volume(f->block) + WARP - 1) / WARP;
     place_all(a, x);
+    if (d->probe)
+        x->desc.probe = d->probe->open(d->probe, x);
     *out = x;
     return true;
 }

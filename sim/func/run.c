@@ -117,8 +117,10 @@ static bool run_apart(Run *r, uint32_t threads, RunStats *sum, Err *err)
             bad = p;
         exec_free(p->x);
     }
-    if (bad)
+    if (bad) {
         err_set(err, bad->err.kind, bad->err.loc, "%s", bad->err.msg);
+        sum->dead = bad->drive.dead;
+    }
     return err->kind == ERR_NONE;
 }
 
@@ -211,6 +213,8 @@ static bool run_together(Run *r, RunStats *sum, Err *err)
         RunPlace *p = &t.places[i];
         if (p->busy)
             drive_end(&p->drive);
+        if (!sum->dead.n_waits)
+            sum->dead = p->drive.dead;
         sum->warp_insts += p->drive.stats.warp_insts;
         sum->thread_insts += p->drive.stats.thread_insts;
         sum->ctas += p->drive.stats.ctas;
@@ -264,7 +268,7 @@ bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t 
     r.desc.n_slots = r.size;
     if (uses_cancel(d->code) && r.n_lanes > r.resident)
         r.n_lanes = r.resident;
-    if (threads == 0)
+    if (threads == 0 || d->probe)
         threads = 1;
     if (threads > MAX_RUN_THREADS)
         threads = MAX_RUN_THREADS;

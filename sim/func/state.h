@@ -37,6 +37,7 @@ struct Exec {
     const Code *code;
     SimdIsa isa;
     XInsn *insns;           /* parallel to code->insns */
+    Bound *originals;       /* of a probed run: what insns were bound to (probe.h) */
     uint32_t *const_rows;   /* each constant 32 times */
     Cta *ctas;              /* desc.n_slots */
     uint32_t cluster_ctas;  /* CTAs per cluster, 1 without */

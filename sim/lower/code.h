@@ -93,6 +93,8 @@ typedef struct CodeLayout {
         shared_window; /* generic addresses of the windows (sim/func/mem.h) */
     bool clustered; /* more than one CTA in a cluster: shared addresses carry a rank known only at
                        run time */
+    bool keep_all;  /* also instructions without a machine operation that change nothing, such as
+                       tcgen05.wait::ld and fences: a checker wants to see them */
 } CodeLayout;
 
 typedef struct Model Model;

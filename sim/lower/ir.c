@@ -80,14 +80,14 @@ Cell ir_const(Ir *ir, uint32_t bits)
 
 void ir_classify(Ir *ir, IrInsn *in)
 {
-    (void)ir;
     in->tclass = row_class(in);
     in->kind = (uint8_t)row_kind(in);
     in->slots = row_slots(in);
     in->flags &= (uint8_t) ~(IF_PLAIN | IF_PURE | IF_FREE);
     if (row_is_plain((OpCode)in->op))
         in->flags |= IF_PLAIN | IF_PURE;
-    else if (!row_has_effect((OpCode)in->op))
+    else if (!row_has_effect((OpCode)in->op) &&
+             !(ir->layout->keep_all && in->n_dst == 0 && in->tclass == TC_NONE))
         in->flags |= in->tclass == TC_NONE ? IF_FREE : IF_PURE;
 }
 

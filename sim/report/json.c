@@ -1,5 +1,5 @@
 /* The report for programs: schema rao.run/1 (docs/schema.md). Keys are only ever added. */
-#include "sim/report/report.h"
+#include "sim/report/deadlock.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -137,31 +137,6 @@ static void put_kernel(json_t *o, const Report *r, const KernelReport *k)
         put_functional(o, k);
 }
 
-static json_t *deadlock(const Report *r)
-{
-    const Deadlock *d = r->dead;
-    const KernelReport *k = &r->kernels[r->n_kernels - 1];
-    json_t *waits = json_array();
-    for (uint32_t i = 0; i < d->n_waits; i++) {
-        const DeadWait *w = &d->waits[i];
-        char object[64], role[128];
-        uint32_t sync = w->kind == OK_MBAR_WAIT  ? w->sync
-                        : w->kind == OK_BAR_SYNC ? 0x80000000u | w->sync
-                                                 : 0xc0000000u;
-        report_sync_name(sync, object, sizeof object);
-        report_roles_of(k, w->warp < 32 ? 1u << w->warp : 0, role, sizeof role);
-        json_array_append_new(
-            waits,
-            json_pack("{s:s,s:i,s:i,s:i,s:i,s:s,s:i,s:{s:i,s:i},s:{s:I,s:I}}", "role", role, "cta",
-                      (int)w->cta, "warp", (int)w->warp, "pc", (int)w->insn, "line",
-                      (int)k->code->func->insns[k->code->insns[w->insn].ptx].loc.line, "barrier",
-                      object, "phase", w->kind == OK_MBAR_WAIT ? (int)w->parity : 0, "arrivals",
-                      "had", (int)w->arrivals_had, "needed", (int)w->arrivals_needed, "bytes",
-                      "had", (json_int_t)w->bytes_had, "needed", (json_int_t)w->bytes_needed));
-    }
-    return json_pack("{s:o,s:o}", "at_cycle", count(d->cycle), "waits", waits);
-}
-
 /* Of all launches, one after the other. */
 static void put_total(json_t *o, const Report *r)
 {
@@ -228,8 +203,10 @@ char *report_json(const Report *r)
                                                 r->err->loc.file ? r->err->loc.file : "", "line",
                                                 (int)r->err->loc.line, "message", r->err->msg));
     put(o, "faults", faults);
+    if (r->checker)
+        put(o, "findings", findings_json(r->checker));
     if (r->dead && r->n_kernels)
-        put(o, "deadlock", deadlock(r));
+        put(o, "deadlock", deadlock_json(&r->kernels[r->n_kernels - 1], r->dead));
     put(o, "host",
         json_pack("{s:o,s:o,s:o}", "seconds", real(r->host_seconds), "run_seconds",
                   real(r->run_seconds), "warp_insts_per_s",

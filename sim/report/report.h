@@ -3,6 +3,7 @@
 #ifndef RAO_REPORT_REPORT_H
 #define RAO_REPORT_REPORT_H
 
+#include "sim/check/check.h"
 #include "sim/func/exec.h"
 #include "sim/launch/launch.h"
 #include "sim/time/time.h"
@@ -44,11 +45,15 @@ typedef struct Report {
     double host_seconds, run_seconds; /* all; executing and timing alone */
     const Err *err;                   /* NULL or ERR_NONE: it ran */
     const Deadlock *dead;             /* NULL: none */
+    const Checker *checker;           /* NULL: nobody looked for races and misuse */
 } Report;
 
 void report_text(FILE *out, const Report *r);
 /* JSON text, schema rao.run/1, malloc'd. */
 char *report_json(const Report *r);
+
+/* The deadlock by roles, in the grammar of docs/check.md. */
+void report_deadlock(FILE *out, const KernelReport *k, const Deadlock *d);
 
 /* What both print. Times in cycles of the whole grid. */
 typedef struct Verdict {

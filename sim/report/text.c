@@ -158,6 +158,10 @@ void report_text(FILE *out, const Report *r)
     if (!r->err || r->err->kind == ERR_NONE)
         for (uint32_t i = 0; i < r->n_kernels; i++)
             print_kernel(out, r, &r->kernels[i]);
+    if (r->dead && r->n_kernels)
+        report_deadlock(out, &r->kernels[r->n_kernels - 1], r->dead);
+    if (r->checker)
+        checker_print(r->checker, out);
     Total t = report_total(r);
     if (r->n_kernels > 1 && t.cycles) {
         char a[40];

@@ -17,6 +17,16 @@ void fault_at(Sim *s, uint32_t op, ErrKind kind, const char *text, uint32_t sync
         err_set(s->err, kind, op_place(s, op), "%s (object 0x%x)", text, sync);
 }
 
+/* Warps that have ended a wait for that mbarrier before; known for the first 32 of a CTA. */
+static uint64_t arrivers_of(const Sim *s, uint32_t key)
+{
+    uint64_t warps = 0;
+    for (uint32_t i = 0; i < WAIT_TABLE; i++)
+        if (s->wait[i].waits && s->wait[i].sync == key)
+            warps |= s->wait[i].signallers;
+    return warps;
+}
+
 static void describe(Sim *s, Sm *sm, uint32_t slot, DeadWait *d)
 {
     const TWarp *w = &sm->warp[slot];
@@ -27,7 +37,9 @@ static void describe(Sim *s, Sm *sm, uint32_t slot, DeadWait *d)
                     .parity = w->park.arg0,
                     .kind = w->park.kind,
                     .insn = s->code->ops[w->park.info].insn};
+    d->last_warp = NO_WARP;
     if (w->park.kind == OK_MBAR_WAIT) {
+        d->arrivers = arrivers_of(s, w->park.sync & 0xffffff);
         Err ignored = {0};
         const uint64_t *word =
             s->front->ops->mbar(s->front, c->slot, w->park.sync & 0xffffff, &ignored);
@@ -134,5 +146,7 @@ void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now)
         add_text(s, &waits[i], k - i);
     }
     if (dead)
-        *dead = (Deadlock){waits, n, now};
+        *dead = (Deadlock){.waits = waits, .n_waits = n, .at = now};
+    if (dead)
+        deadlock_cycle(a, dead);
 }

@@ -9,6 +9,7 @@
 #ifndef RAO_TIME_TIME_H
 #define RAO_TIME_TIME_H
 
+#include "sim/func/deadlock.h"
 #include "sim/lower/front.h"
 #include "sim/model/model.h"
 
@@ -96,18 +97,6 @@ typedef struct SimResult {
 /* Runs the grid. The result lives in `a`. ERR_FAULT from the front end; ERR_DEADLOCK when no warp
  * can move, with the waiting warps described (warp, PTX line, object, phase, arrivals had and
  * needed, bytes had and needed); the same facts are in *dead (may be NULL). Deterministic. */
-typedef struct DeadWait {
-    uint32_t cta, warp, sync, parity;
-    uint8_t kind;  /* OpKind of the blocking op */
-    uint32_t insn; /* Code.insns index */
-    uint32_t arrivals_had, arrivals_needed;
-    int64_t bytes_had, bytes_needed;
-} DeadWait;
-typedef struct Deadlock {
-    DeadWait *waits;
-    uint32_t n_waits;
-    Cycle cycle;
-} Deadlock;
 bool sim_run(Arena *a, const SimDesc *d, SimResult **out, Deadlock *dead, Err *err);
 
 #endif
