@@ -318,6 +318,7 @@ void copy_issued(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii);
 /* ---- tensor.c: tcgen05 ---- */
 void tensor_allocated(Checker *k, uint32_t rank, uint32_t warp, const Op *op);
 void mma_issued(Checker *k, const ExecCtx *x, const XInsn *in);
+void cp_issued(Checker *k, const ExecCtx *x, const XInsn *in);
 void tensor_before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, uint32_t mask);
 void tensor_issued(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, uint32_t mask);
 

@@ -156,6 +156,7 @@ static void after(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
         break;
     case CL_MMA:
     case CL_COMMIT:
+    case CL_TMEM_CP:
         tensor_issued(k, x, in, ii, mask);
         break;
     default:

@@ -7,7 +7,7 @@
 enum { ROWS = 256, CHUNK = 16, ADDR_MASK = 0x3ffff, LANES_LOW = 1, LANES_HIGH = 2, LANES_BOTH = 3 };
 
 typedef struct SharedOperand { /* in the shared memory of one CTA */
-    uint32_t rank, rows, row0, elem_bytes, slice_k;
+    uint32_t rank, rows, row0, elem_bits, slice_k;
     bool mn;
     uint64_t desc;
     char name; /* 'A', 'B' */
@@ -44,7 +44,7 @@ static void visit(Checker *k, const SharedOperand *o, const Act *a, Visit *s)
 {
     static const uint32_t widths[] = {16, 32, 64, 128, 128};
     Matrix d = matrix_of(o->desc);
-    uint32_t width = widths[d.swz], bytes = o->rows * o->elem_bytes;
+    uint32_t width = widths[d.swz], bytes = o->rows * o->elem_bits / 8;
     bool plain = d.swz == SWZ_NONE;
     s->n_rows += o->rows;
     if (!o->mn) {
@@ -62,7 +62,7 @@ static void visit(Checker *k, const SharedOperand *o, const Act *a, Visit *s)
             chunk(k, o, &d,
                   d.start + j % group * width + j / group * k_step + b % width +
                       b / width * row_step,
-                  a, o->row0 + b / o->elem_bytes, CHUNK / o->elem_bytes, s);
+                  a, o->row0 + 8 * b / o->elem_bits, 8 * CHUNK / o->elem_bits, s);
 }
 
 /* ---- Findings ---- */
@@ -158,10 +158,28 @@ static void check_collector(Checker *k, CtaCheck *c, const Async *as, const XIns
     c->collector = mode == MV_COLL_FILL || mode == MV_COLL_USE ? now : 0;
 }
 
+/* Scale factors: a column of words for each 32 rows, in all quarters of the lanes. */
+static void read_scales(Checker *k, uint32_t rank, const Async *as, const Mma *t, const Act *a)
+{
+    Region sfa = {as->u.mma.sfa & 0x1ff, (t->rows + 31) / 32, LANES_BOTH};
+    Region sfb = {as->u.mma.sfb & 0x1ff, (t->n + 31) / 32, LANES_BOTH};
+    if (!t->vec)
+        return;
+    for (uint32_t i = 0; i < 2; i++) {
+        const Region *r = i ? &sfb : &sfa;
+        touch_region(k, rank, r, a);
+        if (!never_written(&k->ctas[rank], r))
+            continue;
+        Finding *f = finding_add(k, FK_UNINIT_TMEM, a->warp, a->insn);
+        finding_object(k, f, "scale factors of %c, tensor memory columns %u-%u", i ? 'B' : 'A',
+                       r->column, r->column + r->n - 1);
+    }
+}
+
 static void one_mma(Checker *k, const ExecCtx *x, const XInsn *in, const Async *as)
 {
     bool cg2 = as->u.mma.cg2;
-    Mma t = mma_of(as->u.mma.idesc, as->u.mma.kind, cg2);
+    Mma t = mma_of(as->u.mma.idesc, as->u.mma.kind, as->u.mma.svec, cg2);
     uint32_t rank = x->cta->rank, first = cg2 ? rank & ~1u : rank, n_ctas = cg2 ? 2 : 1;
     Act reads = act_async(k, x->w, in, AK_TC, ACC_ASYNC), writes = reads;
     writes.flags |= ACC_WRITE;
@@ -169,7 +187,7 @@ static void one_mma(Checker *k, const ExecCtx *x, const XInsn *in, const Async *
     uint32_t rows_b = t.n / n_ctas;
     check_collector(k, &k->ctas[rank], as, in, &reads);
     for (uint32_t i = 0; i < n_ctas && first + i < k->n_ctas; i++) {
-        SharedOperand o = {first + i, rows_b, i * rows_b,  t.elem_bytes,
+        SharedOperand o = {first + i, rows_b, i * rows_b,  t.elem_bits,
                            t.slice_k, t.b_mn, as->u.mma.b, 'B'};
         visit(k, &o, &reads, &b);
         judge(k, &reads, &o, &b);
@@ -190,11 +208,12 @@ static void one_mma(Checker *k, const ExecCtx *x, const XInsn *in, const Async *
             if (split) /* rows 0-63 give lanes 64-127 too */
                 memcpy(lanes_a + 2, lanes_a, 2 * sizeof *lanes_a);
         } else {
-            SharedOperand o = {first + i, t.rows, 0,           t.elem_bytes,
+            SharedOperand o = {first + i, t.rows, 0,           t.elem_bits,
                                t.slice_k, t.a_mn, as->u.mma.a, 'A'};
             visit(k, &o, &reads, &a);
             judge(k, &reads, &o, &a);
         }
+        read_scales(k, first + i, as, &t, &reads);
         bool fresh = as->u.mma.accumulate && never_written(c, &d);
         if (fresh) {
             Finding *f = finding_add(k, FK_UNINIT_ACC, writes.warp, writes.insn);
@@ -210,4 +229,47 @@ void mma_issued(Checker *k, const ExecCtx *x, const XInsn *in)
     for (uint32_t i = 0; i < x->n_ops; i++)
         if (x->ops[i].kind == OK_MMA && x->ops[i].handle)
             one_mma(k, x, in, &x->cta->async->records[x->ops[i].handle]);
+}
+
+/* ---- cp, shift ---- */
+
+static void one_cp(Checker *k, const ExecCtx *x, const XInsn *in, const Async *as)
+{
+    enum { SHIFT_COLUMNS = 8, LANES4 = 4 };
+    static const uint8_t rows[] = {
+        [MV_CPSHAPE_S128X256B] = 128, [MV_CPSHAPE_S4X256B] = LANES4, [MV_CPSHAPE_S128X128B] = 128,
+        [MV_CPSHAPE_S64X128B] = 64,   [MV_CPSHAPE_S32X128B] = 32,
+    };
+    bool wide = as->u.cp.shape == MV_CPSHAPE_S128X256B || as->u.cp.shape == MV_CPSHAPE_S4X256B;
+    uint32_t first = as->u.cp.cg2 ? x->cta->rank & ~1u : x->cta->rank;
+    Act reads = act_async(k, x->w, in, AK_TC, ACC_ASYNC), writes = reads;
+    writes.flags |= ACC_WRITE;
+    for (uint32_t i = first; i < first + (as->u.cp.cg2 ? 2u : 1u) && i < k->n_ctas; i++) {
+        Region r = {as->u.cp.taddr & 0x1ff, as->u.cp.is_shift || wide ? SHIFT_COLUMNS : 4,
+                    LANES_BOTH};
+        Matrix d = matrix_of(as->u.cp.sdesc);
+        SharedOperand o = {.rank = i, .desc = as->u.cp.sdesc, .name = 'S'};
+        Visit seen = {0};
+        static const uint32_t widths[] = {16, 32, 64, 128, 128};
+        for (uint32_t row = 0; !as->u.cp.is_shift && row < rows[as->u.cp.shape]; row++)
+            for (uint32_t b = 0; b < (wide ? 2u : 1u); b++)
+                chunk(k, &o, &d,
+                      d.start + row % 8 * widths[d.swz] + row / 8 * d.sbo +
+                          b * (d.swz == SWZ_NONE ? d.lbo : CHUNK),
+                      &reads, row, 1, &seen);
+        seen.n_rows = rows[as->u.cp.shape];
+        if (!as->u.cp.is_shift)
+            judge(k, &reads, &o, &seen);
+        touch_region(k, i, &r, &writes);
+        for (uint32_t j = r.column; !as->u.cp.is_shift && j < r.column + r.n && j < TMEM_COLUMNS;
+             j++)
+            memset(k->ctas[i].tdef[j], 0xff, sizeof k->ctas[i].tdef[j]);
+    }
+}
+
+void cp_issued(Checker *k, const ExecCtx *x, const XInsn *in)
+{
+    for (uint32_t i = 0; i < x->n_ops; i++)
+        if (x->ops[i].kind == OK_TMEM_CP && x->ops[i].handle)
+            one_cp(k, x, in, &x->cta->async->records[x->ops[i].handle]);
 }

@@ -188,6 +188,8 @@ void tensor_issued(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
     (void)mask;
     if (ii->cls == CL_MMA)
         mma_issued(k, x, in);
+    if (ii->cls == CL_TMEM_CP)
+        cp_issued(k, x, in);
     if (ii->cls == CL_COMMIT)
         commit(k, x, in);
 }
