@@ -244,7 +244,8 @@ static const char *tensor_cores(OpCode op, const ModSet *ms)
             (shape == MV_TSHAPE_S16X256B && num > MV_NUM_X32))
             return "more than 128 registers";
     }
-    if (op == OP_TCGEN05_MMA_SCALED || op == OP_TCGEN05_MMA_SCALED_TS) {
+    if (op == OP_TCGEN05_MMA_SCALED || op == OP_TCGEN05_MMA_SCALED_TS ||
+        op == OP_TCGEN05_MMA_SP_SCALED || op == OP_TCGEN05_MMA_SP_SCALED_TS) {
         uint32_t kind = ms->mod[MC_KIND], vec = ms->mod[MC_SVEC];
         if (kind == MV_KIND_MXF8F6F4 && vec && vec != MV_SVEC_X1 && vec != MV_SVEC_BLOCK32)
             return ".kind::mxf8f6f4 has .scale_vec::1X or .block32";

@@ -122,6 +122,67 @@ START_TEST(two_cta_mma_is_near_the_measurement)
 }
 END_TEST
 
+/* Cycles of one turn of a loop of `copies` tcgen05.cp of 2 KB and one MMA, M = 128 (TS). */
+static double turn(uint32_t n, uint32_t copies)
+{
+    Cycle took[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        Toy *t = toy_new("../models/b200.yaml", 1, 1);
+        toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = 8, .arg0 = 1}, -1, -1);
+        for (uint32_t k = 0; k < (i ? 24u : 8u); k++) {
+            for (uint32_t c = 0; c < copies; c++)
+                toy_add(t, 0, TC_TMEM_CP, (Op){.kind = OK_TMEM_CP, .bytes = 2048}, -1, -1);
+            toy_add(t, 0, TC_MMA, mma(128, n, TS, 0), -1, -1);
+        }
+        toy_add(t, 0, TC_COMMIT, (Op){.kind = OK_COMMIT, .sync = 8}, -1, -1);
+        toy_add(t, 0, TC_MBAR_TRY, (Op){.kind = OK_MBAR_WAIT, .sync = 8, .arg0 = 0}, -1, -1);
+        uint32_t end = toy_mark(t, 0, -1);
+        toy_run(t);
+        took[i] = t->when[0][end] - t->when[0][1];
+        toy_free(t);
+    }
+    return (double)(took[1] - took[0]) / 16;
+}
+
+/* QuickRunCUDA, B300, cp behind MMA: with N = 256 one copy is free and two cost 12 cycles; with
+ * N = 64 and 128 a copy costs its own time (there 44 cycles, as does every MMA of that loop). */
+START_TEST(copies_hide_behind_long_mmas)
+{
+    ck_assert_double_eq_tol(turn(256, 0), 128, 0.1);
+    ck_assert_double_eq_tol(turn(256, 1), 128, 0.5);
+    ck_assert_double_eq_tol(turn(256, 2), 140, 13);
+    ck_assert_double_ge(turn(64, 1), 44 + 16);
+    ck_assert_double_le(turn(64, 1), 88);
+    ck_assert_double_eq_tol(turn(64, 2) - turn(64, 1), 44, 6);
+}
+END_TEST
+
+/* A copy of b bytes: max(floor, bytes / rate), then the latency; a shift: its interval. */
+START_TEST(a_copy_takes_its_interval_and_latency)
+{
+    for (uint32_t bytes = 0; bytes <= 4096; bytes = bytes ? bytes * 2 : 128) {
+        Toy *t = toy_new("toy.yaml", 1, 1);
+        toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = 8, .arg0 = 1}, -1, -1);
+        uint32_t cp = toy_add(t, 0, TC_TMEM_CP,
+                              (Op){.kind = OK_TMEM_CP, .bytes = bytes, .handle = 1}, -1, -1);
+        toy_add(t, 0, TC_COMMIT, (Op){.kind = OK_COMMIT, .sync = 8}, -1, -1);
+        toy_add(t, 0, TC_MBAR_TRY, (Op){.kind = OK_MBAR_WAIT, .sync = 8, .arg0 = 0}, -1, -1);
+        uint32_t end = toy_mark(t, 0, -1);
+        toy_run(t);
+        Cycle by_rate = bytes / 64, floor = toy_c(t, MP_TMEM_CP_FLOOR);
+        Cycle interval = bytes == 0 ? toy_c(t, MP_TMEM_SHIFT) : by_rate > floor ? by_rate : floor;
+        Cycle want = toy_c(t, MP_TENSOR_LAT_ISSUE) + interval + toy_c(t, MP_TMEM_CP_LATENCY) +
+                     toy_c(t, MP_TENSOR_LAT_COMMIT) + toy_c(t, MP_MBAR_ARRIVE) +
+                     toy_c(t, MP_MBAR_WAKE);
+        Cycle took = t->when[0][end] - t->when[0][cp];
+        ck_assert_msg(took >= want && took <= want + 2, "%u bytes: %llu, not %llu", bytes,
+                      (unsigned long long)took, (unsigned long long)want);
+        ck_assert_uint_eq(t->dones[1], 1);
+        toy_free(t);
+    }
+}
+END_TEST
+
 START_TEST(a_full_queue_holds_the_issuing_warp)
 {
     Toy *t = toy_new("toy.yaml", 1, 1);
@@ -201,7 +262,8 @@ int main(void)
 {
     const TTest *const tests[] = {
         one_mma_takes_the_measured_latency,       a_batch_runs_at_the_measured_interval,
-        two_cta_mma_is_near_the_measurement,      a_full_queue_holds_the_issuing_warp,
+        two_cta_mma_is_near_the_measurement,      copies_hide_behind_long_mmas,
+        a_copy_takes_its_interval_and_latency,    a_full_queue_holds_the_issuing_warp,
         commit_waits_for_the_warps_own_work_only, tensor_memory_loads_take_latency_and_columns,
         wait_st_waits_for_the_last_store,         NULL};
     return toy_main("time_tensor", tests);

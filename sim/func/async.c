@@ -77,6 +77,7 @@ void async_reset(Cta *cta)
     p->stage.head = p->stage.tail = p->stage.used = 0;
     p->batch.n = 0;
     p->tmem_live = 0;
+    p->relinquished = false;
 }
 
 Async *async_take(Cta *cta, AsyncFn *fn, Err *err)

@@ -234,6 +234,37 @@ static bool groups_done(const Groups *g, uint32_t progress, uint32_t n)
     return progress >= g->mark[k % DRIVE_GROUPS];
 }
 
+static bool alloc(Drive *d, uint32_t cta, uint32_t warp, const Op *wait)
+{
+    int32_t column = tmem_alloc(&d->ctas[cta].tmem, cta, wait->arg0);
+    if (column >= 0)
+        d->f->ops->tmem_alloc_done(d->f, cta, warp, (uint32_t)column);
+    return column >= 0;
+}
+
+/* The second CTA of a pair that asks allocates for both, and the wait of the first one holds. */
+static bool alloc_pair(Drive *d, uint32_t cta, uint32_t warp, const Op *wait)
+{
+    uint32_t peer = cta ^ 1;
+    for (uint32_t i = 0; i < d->f->n_warps; i++) {
+        DriveWarp *w = &d->ctas[peer].warps[i];
+        for (uint32_t k = 0; w->state == DW_PARKED && k < w->n_waits; k++) {
+            Op *o = &w->waits[k];
+            if (o->kind != OK_TMEM_ALLOC || !(o->flags & OPF_PAIR) || o->arg0 != wait->arg0)
+                continue;
+            int32_t column =
+                tmem_alloc_pair(&d->ctas[cta].tmem, cta, &d->ctas[peer].tmem, peer, wait->arg0);
+            if (column < 0)
+                return false;
+            d->f->ops->tmem_alloc_done(d->f, cta, warp, (uint32_t)column);
+            d->f->ops->tmem_alloc_done(d->f, peer, i, (uint32_t)column);
+            o->kind = OK_PLAIN; /* holds */
+            return true;
+        }
+    }
+    return false;
+}
+
 bool drive_holds(Drive *d, uint32_t cta, uint32_t warp, const Op *wait, Err *err)
 {
     DriveCta *c = &d->ctas[cta];
@@ -253,12 +284,8 @@ bool drive_holds(Drive *d, uint32_t cta, uint32_t warp, const Op *wait, Err *err
         return groups_done(&w->cpasync, w->cpasync.done, wait->arg0);
     case OK_WAIT_ST:
         return w->st.done == w->st.issued;
-    case OK_TMEM_ALLOC: {
-        int32_t column = tmem_alloc(&c->tmem, cta, wait->arg0);
-        if (column >= 0)
-            d->f->ops->tmem_alloc_done(d->f, cta, warp, (uint32_t)column);
-        return column >= 0;
-    }
+    case OK_TMEM_ALLOC:
+        return wait->flags & OPF_PAIR ? alloc_pair(d, cta, warp, wait) : alloc(d, cta, warp, wait);
     default:
         return true;
     }

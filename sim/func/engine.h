@@ -70,6 +70,7 @@ struct AsyncPool {
     uint32_t alloc_dst[ASYNC_WARPS]; /* where a warp's tcgen05.alloc wants its address */
     uint32_t alloc_columns[ASYNC_WARPS];
     uint16_t tmem_live; /* bit g: columns 32g.. are allocated to this CTA */
+    bool relinquished;  /* tcgen05.relinquish_alloc_permit */
 };
 
 /* A block of the ring, 16-byte aligned, or NULL if there is no room. */

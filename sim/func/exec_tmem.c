@@ -55,6 +55,11 @@ static bool dyn_alloc(ExecCtx *x, const XInsn *in, uint32_t mask)
     if (owner != x->cta)
         return exec_fault(x, in, (int)lane,
                           "tcgen05.alloc writes its address to another CTA's shared memory");
+    if (x->cta->async->relinquished)
+        return exec_fault(x, in, -1,
+                          "tcgen05.alloc after tcgen05.relinquish_alloc_permit in the same CTA");
+    if (in->ci->mod[MC_CG] == MV_CG_TWO && !cluster_cta(x->cta, x->cta->rank ^ 1))
+        return exec_fault(x, in, -1, "cta_group::2 outside a cluster of CTA pairs");
     x->cta->async->alloc_dst[x->w->id] = (uint32_t)dst;
     x->cta->async->alloc_columns[x->w->id] = n;
     Op *o = emit(x, OK_TMEM_ALLOC);
@@ -88,6 +93,7 @@ static bool dyn_relinquish(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     (void)in;
     (void)mask;
+    x->cta->async->relinquished = true;
     emit(x, OK_TMEM_RELINQUISH);
     return true;
 }

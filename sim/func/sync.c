@@ -52,20 +52,44 @@ static uint32_t granule_mask(uint32_t first, uint32_t n)
     return ((1u << n) - 1) << first;
 }
 
-int32_t tmem_alloc(TmemAlloc *t, uint32_t slot, uint32_t columns)
+static void tmem_take(TmemAlloc *t, uint32_t slot, uint32_t g, uint32_t columns)
+{
+    uint32_t n = columns / GRANULE;
+    t->used = (uint16_t)(t->used | granule_mask(g, n));
+    t->size[g] = (uint16_t)columns;
+    for (uint32_t i = g; i < g + n; i++)
+        t->owner[i] = (uint16_t)(slot + 1);
+}
+
+/* First granule at which n are free in `used`, or GRANULES. */
+static uint32_t first_fit(uint32_t used, uint32_t columns)
 {
     assert(columns >= GRANULE && columns <= GRANULE * GRANULES && (columns & (columns - 1)) == 0);
     uint32_t n = columns / GRANULE;
-    for (uint32_t g = 0; g + n <= GRANULES; g++) {
-        if (t->used & granule_mask(g, n))
-            continue;
-        t->used = (uint16_t)(t->used | granule_mask(g, n));
-        t->size[g] = (uint16_t)columns;
-        for (uint32_t i = g; i < g + n; i++)
-            t->owner[i] = (uint16_t)(slot + 1);
-        return (int32_t)(g * GRANULE);
-    }
-    return -1;
+    for (uint32_t g = 0; g + n <= GRANULES; g++)
+        if (!(used & granule_mask(g, n)))
+            return g;
+    return GRANULES;
+}
+
+int32_t tmem_alloc(TmemAlloc *t, uint32_t slot, uint32_t columns)
+{
+    uint32_t g = first_fit(t->used, columns);
+    if (g == GRANULES)
+        return -1;
+    tmem_take(t, slot, g, columns);
+    return (int32_t)(g * GRANULE);
+}
+
+int32_t tmem_alloc_pair(TmemAlloc *a, uint32_t slot_a, TmemAlloc *b, uint32_t slot_b,
+                        uint32_t columns)
+{
+    uint32_t g = first_fit((uint32_t)(a->used | b->used), columns);
+    if (g == GRANULES)
+        return -1;
+    tmem_take(a, slot_a, g, columns);
+    tmem_take(b, slot_b, g, columns);
+    return (int32_t)(g * GRANULE);
 }
 
 bool tmem_dealloc(TmemAlloc *t, uint32_t slot, uint32_t column, uint32_t columns)

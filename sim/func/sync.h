@@ -43,6 +43,9 @@ typedef struct TmemAlloc {
 /* Columns must be a power of two, 32..512. Returns the first column, or -1 if there is no room now.
  */
 int32_t tmem_alloc(TmemAlloc *t, uint32_t slot, uint32_t columns);
+/* The same columns of two SMs, for the CTAs of a pair (cta_group::2). */
+int32_t tmem_alloc_pair(TmemAlloc *a, uint32_t slot_a, TmemAlloc *b, uint32_t slot_b,
+                        uint32_t columns);
 /* False: no allocation of that size by that slot starts there. */
 bool tmem_dealloc(TmemAlloc *t, uint32_t slot, uint32_t column, uint32_t columns);
 

@@ -109,7 +109,13 @@ static inline Cycle event_next(const EventHeap *h)
     8u /* cycles: short against an MMA (16..128), so that nobody waits behind a whole one */
 #define SMEM_RING 256u     /* buckets that may be booked ahead: 2048 cycles */
 #define SMEM_ENTRIES 1024u /* TMA transfers waiting to be written or read */
-typedef enum SmemClient { SC_MMA, SC_WRITE, SC_READ, SC_COUNT } SmemClient;
+typedef enum SmemClient {
+    SC_MMA,
+    SC_COPY, /* tcgen05.cp */
+    SC_WRITE,
+    SC_READ,
+    SC_COUNT
+} SmemClient;
 
 typedef struct SmemJob {   /* a transfer that wants its bytes moved by `due`, evenly */
     uint32_t left, flight; /* flight: who is told; UINT32_MAX nobody */
@@ -139,10 +145,12 @@ typedef struct Smem {
 typedef struct TensorOp {
     uint32_t cta, warp, handle, seq;
     uint32_t interval, latency, smem_bytes;
+    uint32_t front; /* cycles after its start until another may start */
     double flops;
-    Cycle ready; /* may start */
-    Cycle started;
-    bool cg2;
+    Cycle ready;              /* may start */
+    Cycle started, end, done; /* end: as far as known */
+    uint8_t streams;          /* operand streams (own SM, peer SM) that are not read yet */
+    bool cg2, is_copy, is_shift, finished;
 } TensorOp;
 typedef struct Commit {
     uint32_t cta, warp, sync, mask, after; /* after: seq of the warp's last operation */
@@ -151,12 +159,14 @@ typedef struct Commit {
 } Commit;
 typedef struct Tensor {
     TensorOp ring[TENSOR_RING];
-    uint32_t head; /* oldest not complete */
-    uint32_t run;  /* next to start */
-    uint32_t tail; /* next free; counters modulo 2^32 */
-    bool running, posted;
-    uint32_t streams;           /* operand streams (own SM, peer SM) that are not read yet */
-    Cycle free, last_done, end; /* end: of the running operation, as far as known */
+    uint32_t head;           /* oldest not complete */
+    uint32_t run;            /* next to start */
+    uint32_t tail;           /* next free; counters modulo 2^32 */
+    uint32_t next_done;      /* oldest whose completion is not posted */
+    uint32_t current[2];     /* the MMA, the copy that is under way */
+    bool running[2], posted; /* an MMA, a copy is under way; an EV_TENSOR_START is posted */
+    Cycle front_free;        /* nothing starts before */
+    Cycle last_done;
     Commit commit[MAX_COMMITS];
     uint32_t n_commits;
     double flops, ideal; /* ideal: cycles at the rate of the type */
@@ -321,12 +331,13 @@ typedef struct Params { /* the model in the time core's units: cycles and bytes 
     uint32_t arrive, try_wait, wake, bar, cluster_bar, cluster_relaxed, fence, fence_gpu,
         setmaxnreg, dsmem;
     uint32_t branch, warpsync, atomg, ldg, ldg_miss, ldgsts, ldgsts_issue;
-    uint32_t tmem_ld, tmem_st, tmem_alloc, tmem_dealloc, cp_floor;
+    uint32_t tmem_ld, tmem_st, tmem_alloc, tmem_dealloc, cp_floor, cp_latency, shift_interval;
     double tmem_ld_col, tmem_st_col, cp_bytes;
     double rate[5]; /* FLOP a cycle by MMA rate class */
     uint32_t rows, rows_cg2, floor_ts, floor_ss64, floor_ss128, floor_cg2, cg2_smem_m128,
         cg2_smem_m256;
-    uint32_t mma_issue, lat_issue, lat_pipe, lat_cg2_m128, lat_cg2_m256, lat_commit, tensor_queue;
+    uint32_t mma_issue, lat_issue, lat_pipe, lat_cg2_m128, lat_cg2_m256, lat_commit, tensor_queue,
+        lat_scaled, lat_scaled_ss;
     uint32_t tma_issue, tma_interval, tma_l2, tma_miss, tma_store, tma_queue, group_wake;
     double tma_row, tma_bytes, tma_store_bytes, tma_reduce_bytes;
     uint32_t lsu_queue, launch, cta_start, cta_end, cancel;
@@ -434,8 +445,9 @@ void smem_event(Sm *sm, Cycle now);
 void tensor_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now);
 void tensor_commit(Sm *sm, uint32_t slot, const Op *op, Cycle now);
 void tensor_start(Sm *sm, Cycle now);
-void tensor_stream_done(Sm *sm, Cycle at); /* operands are read at `at` */
-void tensor_end(Sm *sm, Cycle now);
+/* copy: of the copy that is under way, else of the MMA. */
+void tensor_stream_done(Sm *sm, bool copy, Cycle at); /* operands are read at `at` */
+void tensor_end(Sm *sm, bool copy, Cycle now);
 void tensor_done(Sm *sm, uint32_t seq, Cycle now);
 
 /* tma.c */

@@ -122,7 +122,7 @@ static void build_smem(Arena *a, Smem *s, const Model *m)
     for (uint32_t i = 0; i < SMEM_RING; i++)
         s->tag[i] = CYCLE_NEVER;
     for (uint32_t c = 0; c < SC_COUNT; c++) {
-        s->q[c].cap = c == SC_MMA ? 16 : SMEM_ENTRIES;
+        s->q[c].cap = c == SC_MMA || c == SC_COPY ? 16 : SMEM_ENTRIES;
         s->q[c].job = arena_new(a, SmemJob, s->q[c].cap);
         s->q[c].rate = c == SC_WRITE ? (uint32_t)m->v[MP_TMA_BYTES] : s->bytes;
     }

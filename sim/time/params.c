@@ -52,6 +52,8 @@ static void params_tensor(Params *p, const Model *m)
     p->lat_cg2_m128 = whole(m, MP_TENSOR_LAT_CG2_M128);
     p->lat_cg2_m256 = whole(m, MP_TENSOR_LAT_CG2_M256);
     p->lat_commit = whole(m, MP_TENSOR_LAT_COMMIT);
+    p->lat_scaled = whole(m, MP_TENSOR_LAT_SCALED);
+    p->lat_scaled_ss = whole(m, MP_TENSOR_LAT_SCALED_SS);
     p->tensor_queue = whole(m, MP_TENSOR_QUEUE);
     p->tmem_ld = whole(m, MP_TMEM_LD_LATENCY);
     p->tmem_st = whole(m, MP_TMEM_ST_LATENCY);
@@ -61,6 +63,8 @@ static void params_tensor(Params *p, const Model *m)
     p->tmem_dealloc = whole(m, MP_TMEM_DEALLOC);
     p->cp_bytes = m->v[MP_TMEM_CP_BYTES];
     p->cp_floor = whole(m, MP_TMEM_CP_FLOOR);
+    p->cp_latency = whole(m, MP_TMEM_CP_LATENCY);
+    p->shift_interval = whole(m, MP_TMEM_SHIFT);
 }
 
 static void params_memory(Params *p, const Model *m)

@@ -386,7 +386,7 @@ static void handle(Sm *sm, const Event *e, Cycle now)
         tensor_start(sm, now);
         break;
     case EV_TENSOR_END:
-        tensor_end(sm, now);
+        tensor_end(sm, e->a, now);
         break;
     case EV_TENSOR_DONE:
         tensor_done(sm, e->a, now);

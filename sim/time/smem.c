@@ -1,10 +1,10 @@
 /* The shared-memory data path: one budget of bytes a cycle for LDS/STS, TMA and MMA operand reads.
  *
- * Time is cut into buckets of 8 cycles. At the start of a bucket each stream (MMA operands, TMA
- * writes, TMA reads) takes what it needs to be done by its due time, evenly; if the bucket has
- * less, the streams share it fairly. Load/store passes take what is left when they come and spill
- * into later buckets, of which they may book half while a stream is active. So nobody waits behind
- * a whole transfer, everybody gets a share, and the sum never exceeds the budget.
+ * Time is cut into buckets of 8 cycles. At the start of a bucket each stream (MMA operands,
+ * tcgen05.cp, TMA writes, TMA reads) takes what it needs to be done by its due time, evenly; if the
+ * bucket has less, the streams share it fairly. Load/store passes take what is left when they come
+ * and spill into later buckets, of which they may book half while a stream is active. So nobody
+ * waits behind a whole transfer, everybody gets a share, and the sum never exceeds the budget.
  *
  *      bucket b            bucket b+1
  *      [MMA  |TMA |LSU--]  [LSU booked ahead |  (streams decide at its start)  ]
@@ -29,7 +29,7 @@ static uint32_t bucket_index(Smem *s, Cycle bucket)
 
 static bool streams_active(const Smem *s)
 {
-    return s->q[SC_MMA].n || s->q[SC_WRITE].n || s->q[SC_READ].n;
+    return s->q[SC_MMA].n || s->q[SC_COPY].n || s->q[SC_WRITE].n || s->q[SC_READ].n;
 }
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
@@ -117,8 +117,8 @@ static void move_bytes(Sm *sm, SmemClient c, uint32_t bytes, Cycle reached)
         q->n--;
         if (done.flight == UINT32_MAX)
             continue;
-        if (c == SC_MMA)
-            tensor_stream_done(sm->group->sm[done.flight], at);
+        if (c == SC_MMA || c == SC_COPY)
+            tensor_stream_done(sm->group->sm[done.flight], c == SC_COPY, at);
         else
             tma_smem_done(sm, done.flight, c, at);
     }

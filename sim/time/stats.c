@@ -121,7 +121,8 @@ static void collect_sm(Sim *s, const Sm *sm)
     limit(r, U_TMEM, max_d(pipe_busy(sm, P_TMEM_LD, SUBPARTS), pipe_busy(sm, P_TMEM_ST, SUBPARTS)),
           n);
     double moved = (double)m->lsu_passes * bytes + (double)m->moved[SC_MMA] +
-                   (double)m->moved[SC_WRITE] + (double)m->moved[SC_READ];
+                   (double)m->moved[SC_COPY] + (double)m->moved[SC_WRITE] +
+                   (double)m->moved[SC_READ];
     limit(r, U_SMEM, moved / bytes, n);
     limit(r, U_TENSOR, sm->tensor.ideal, n);
     r->units[U_TENSOR].busy += ((double)sm->tensor.busy - sm->tensor.ideal) / n;
@@ -132,7 +133,7 @@ static void collect_sm(Sim *s, const Sm *sm)
     r->units[U_ISSUE].work += (double)sm->issue_cycles;
     r->units[U_L2].work += (double)sm->l2_bytes;
     r->units[U_DRAM].work += (double)sm->dram_bytes;
-    r->smem_bytes_mma += m->moved[SC_MMA];
+    r->smem_bytes_mma += m->moved[SC_MMA] + m->moved[SC_COPY];
     r->smem_bytes_tma += m->moved[SC_WRITE] + m->moved[SC_READ];
     r->l2_bytes += sm->l2_bytes;
     r->dram_bytes += sm->dram_bytes;

@@ -344,6 +344,27 @@ static void cp_arrive(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 
 /* ---- resources ---- */
 
+/* The SM of the other CTA of a pair that allocates together (cta_group::2), or NULL. */
+static Sm *pair_sm(Sm *sm, const Op *op)
+{
+    uint32_t rank = sm->rank ^ 1;
+    return op->flags & OPF_PAIR && rank < sm->group->n ? sm->group->sm[rank] : NULL;
+}
+
+/* The warp of the CTA at this place that waits for its part of the same allocation, or MAX_WARPS.
+ */
+static uint32_t pair_warp(const Sm *sm, uint32_t place, const Op *op)
+{
+    for (uint64_t m = sm->parked; m; m &= m - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(m);
+        const TWarp *w = &sm->warp[i];
+        if (w->cta == place && w->park.kind == OK_TMEM_ALLOC && w->park.flags & OPF_PAIR &&
+            w->park.arg0 == op->arg0)
+            return i;
+    }
+    return MAX_WARPS;
+}
+
 /* Tries to get what the op asks for; true: the warp goes on at *at. */
 static bool take_resource(Sm *sm, uint32_t slot, const Op *op, Cycle now, Cycle *at)
 {
@@ -354,11 +375,22 @@ static bool take_resource(Sm *sm, uint32_t slot, const Op *op, Cycle now, Cycle 
         *at = now + p->setmaxnreg;
         return reg_pool_set(&c->regs, w->id, op->arg0);
     }
-    int32_t column = tmem_alloc(&sm->tmem, c->slot, op->arg0);
+    *at = now + p->tmem_alloc;
+    Sm *peer = pair_sm(sm, op);
+    uint32_t other = peer ? pair_warp(peer, w->cta, op) : MAX_WARPS;
+    if (peer && other == MAX_WARPS)
+        return false;
+    int32_t column =
+        peer ? tmem_alloc_pair(&sm->tmem, c->slot, &peer->tmem, peer->cta[w->cta].slot, op->arg0)
+             : tmem_alloc(&sm->tmem, c->slot, op->arg0);
     if (column < 0)
         return false;
     sm->sim->front->ops->tmem_alloc_done(sm->sim->front, c->slot, w->id, (uint32_t)column);
-    *at = now + p->tmem_alloc;
+    if (peer) {
+        sm->sim->front->ops->tmem_alloc_done(sm->sim->front, peer->cta[w->cta].slot,
+                                             peer->warp[other].id, (uint32_t)column);
+        sync_unpark(peer, other, 0xc0000000u, *at, 0);
+    }
     return true;
 }
 
@@ -383,8 +415,9 @@ void sync_release(Sm *sm, Cycle now)
         Cycle at;
         if (!*stop && take_resource(sm, first, &w->park, now, &at))
             sync_unpark(sm, first, 0xc0000000u, at, 0);
-        else
-            *stop = w->park.kind == OK_TMEM_ALLOC;
+        else if (w->park.kind == OK_TMEM_ALLOC) /* for want of columns, not of its peer */
+            *stop = !pair_sm(sm, &w->park) ||
+                    pair_warp(pair_sm(sm, &w->park), w->cta, &w->park) != MAX_WARPS;
     }
 }
 

@@ -2,6 +2,11 @@
  * (initiation interval), its operands come through the shared-memory budget, its result is complete
  * some time later.
  *
+ * Copies (tcgen05.cp) go through the same queue but not through the array: one may start while an
+ * MMA is under way, as soon as the front end is free, which each operation holds for its least
+ * interval. An MMA waits for the copies before it. So a copy is hidden behind long MMAs and adds to
+ * short ones, as measured: models/README.md (QuickRunCUDA, cp behind MMA). A shift waits for all.
+ *
  *      issue --lat.issue--> start ---interval (stretched if smem is short)---> next may start
  *                           |--A read--|--rows--|--lat.pipeline--> done --commit--> arrive -->
  * phase flips --> wake
@@ -16,6 +21,8 @@
 #include <assert.h>
 
 #include "sim/time/core.h"
+
+enum { MMA, COPY }; /* what may be under way at once */
 
 static double k_elements(uint32_t rate, uint32_t k_bytes)
 {
@@ -54,11 +61,28 @@ static void mma_shape(const Sim *s, const Op *op, TensorOp *t)
                               : p->floor_ss64;
     t->cg2 = cg2;
     t->smem_bytes = a_bytes + b_bytes;
-    t->interval = max_u32(max_u32(pass, read), max_u32(floor, 1));
+    t->front = max_u32(floor, 1);
+    t->interval = max_u32(max_u32(pass, read), t->front);
     t->latency = a_bytes / bytes + pass + p->lat_pipe;
     if (cg2)
         t->latency += m > 128 ? p->lat_cg2_m256 : p->lat_cg2_m128;
+    if (op->arg1 & MMA_SCALED)
+        t->latency += cg2 || ts ? p->lat_scaled : p->lat_scaled_ss;
     t->flops = 2.0 * m * n * k;
+}
+
+/* tcgen05.cp, and tcgen05.shift, which moves no bytes of shared memory. */
+static void copy_shape(const Params *p, const Op *op, TensorOp *t)
+{
+    t->is_copy = true;
+    t->is_shift = op->bytes == 0;
+    t->cg2 = op->flags & OPF_PAIR;
+    t->smem_bytes = op->bytes;
+    t->interval = max_u32(max_u32(p->cp_floor, ceil_u32(op->bytes / p->cp_bytes)), 1);
+    if (t->is_shift)
+        t->interval = max_u32(p->shift_interval, 1);
+    t->front = t->interval;
+    t->latency = t->interval + p->cp_latency;
 }
 
 static Sm *peer_of(Sm *sm)
@@ -111,72 +135,101 @@ void tensor_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
         mma_shape(sm->sim, op, e);
         count_work(sm, e, p->rate[op->arg1 >> MMA_RATE_SHIFT & 0xff]);
         sm->sim->res->mma_flops += (uint64_t)e->flops;
-    } else { /* tcgen05.cp */
-        e->smem_bytes = op->bytes;
-        e->interval = max_u32(max_u32(p->cp_floor, ceil_u32(op->bytes / p->cp_bytes)), 1);
-        e->latency = e->interval + p->lat_pipe;
+    } else {
+        copy_shape(p, op, e);
     }
     w->tensor_seq = t->tail++;
     w->tensor_out++;
     sm->cta[w->cta].out++;
-    if (!t->running && !t->posted) {
+    if (!t->posted && (!t->running[MMA] || e->is_copy)) {
         t->posted = true;
         sm_post(sm, (Event){.at = e->ready, .kind = EV_TENSOR_START});
     }
     close_if_full(sm);
 }
 
+/* Whether what is under way keeps the next operation from starting. */
+static bool must_wait(const Tensor *t, const TensorOp *e)
+{
+    if (e->is_copy && !e->is_shift)
+        return t->running[COPY];
+    return t->running[MMA] || t->running[COPY];
+}
+
+static void start_one(Sm *sm, TensorOp *e, Cycle now)
+{
+    Tensor *t = &sm->tensor;
+    t->running[e->is_copy] = true;
+    t->current[e->is_copy] = t->run++;
+    t->front_free = now + e->front;
+    e->started = now;
+    e->end = now + e->interval;
+    sm_async(sm, e->cta, e->handle, ASYNC_READ);
+    e->streams = e->smem_bytes == 0 ? 0 : e->cg2 && peer_of(sm) != sm ? 2 : 1;
+    SmemClient client = e->is_copy ? SC_COPY : SC_MMA;
+    SmemJob job = {.left = e->smem_bytes, .flight = sm->rank, .due = e->end};
+    if (e->streams == 0)
+        sm_post(sm, (Event){.at = e->end, .kind = EV_TENSOR_END, .a = e->is_copy});
+    if (e->streams == 2)
+        smem_add(peer_of(sm), client, job, now);
+    if (e->smem_bytes)
+        smem_add(sm, client, job, now);
+}
+
 void tensor_start(Sm *sm, Cycle now)
 {
     Tensor *t = &sm->tensor;
     t->posted = false;
-    if (t->running || t->run == t->tail)
-        return;
-    TensorOp *e = &t->ring[t->run % TENSOR_RING];
-    if (e->ready > now) {
-        t->posted = true;
-        sm_post(sm, (Event){.at = e->ready, .kind = EV_TENSOR_START});
-        return;
+    while (t->run != t->tail) {
+        TensorOp *e = &t->ring[t->run % TENSOR_RING];
+        Cycle at = e->ready > t->front_free ? e->ready : t->front_free;
+        if (must_wait(t, e))
+            return;
+        if (at > now) {
+            t->posted = true;
+            sm_post(sm, (Event){.at = at, .kind = EV_TENSOR_START});
+            return;
+        }
+        start_one(sm, e, now);
+        open_if_room(sm, now);
     }
-    t->running = true;
-    t->run++;
-    e->started = now;
-    t->end = now + e->interval;
-    sm_async(sm, e->cta, e->handle, ASYNC_READ);
-    t->streams = e->smem_bytes == 0 ? 0 : e->cg2 && peer_of(sm) != sm ? 2 : 1;
-    SmemJob job = {.left = e->smem_bytes, .flight = sm->rank, .due = t->end};
-    if (t->streams == 0)
-        sm_post(sm, (Event){.at = t->end, .kind = EV_TENSOR_END});
-    if (t->streams == 2)
-        smem_add(peer_of(sm), SC_MMA, job, now);
-    if (e->smem_bytes)
-        smem_add(sm, SC_MMA, job, now);
-    open_if_room(sm, now);
 }
 
-void tensor_stream_done(Sm *sm, Cycle at)
+void tensor_stream_done(Sm *sm, bool copy, Cycle at)
 {
     Tensor *t = &sm->tensor;
-    assert(t->streams > 0);
-    if (at > t->end)
-        t->end = at;
-    if (--t->streams == 0)
-        sm_post(sm, (Event){.at = t->end, .kind = EV_TENSOR_END});
+    TensorOp *e = &t->ring[t->current[copy] % TENSOR_RING];
+    assert(t->running[copy] && e->streams > 0);
+    if (at > e->end)
+        e->end = at;
+    if (--e->streams == 0)
+        sm_post(sm, (Event){.at = e->end, .kind = EV_TENSOR_END, .a = copy});
 }
 
-void tensor_end(Sm *sm, Cycle now)
+/* In order: a later operation is never complete first. */
+static void post_done(Sm *sm)
 {
     Tensor *t = &sm->tensor;
-    const TensorOp *e = &t->ring[(t->run - 1) % TENSOR_RING];
+    for (; t->next_done != t->run; t->next_done++) {
+        const TensorOp *e = &t->ring[t->next_done % TENSOR_RING];
+        if (!e->finished)
+            return;
+        t->last_done = e->done > t->last_done ? e->done : t->last_done;
+        sm_post(sm, (Event){.at = t->last_done, .kind = EV_TENSOR_DONE, .a = e->seq});
+    }
+}
+
+void tensor_end(Sm *sm, bool copy, Cycle now)
+{
+    Tensor *t = &sm->tensor;
+    TensorOp *e = &t->ring[t->current[copy] % TENSOR_RING];
     Cycle stretch = now - e->started - e->interval, done = e->started + e->latency + stretch;
-    if (done < now)
-        done = now;
-    if (done < t->last_done) /* in order: a later operation is never complete first */
-        done = t->last_done;
-    t->last_done = done;
-    t->busy += now - e->started;
-    t->running = false;
-    sm_post(sm, (Event){.at = done, .kind = EV_TENSOR_DONE, .a = e->seq});
+    e->done = done < now ? now : done;
+    e->finished = true;
+    if (!copy)
+        t->busy += now - e->started;
+    t->running[copy] = false;
+    post_done(sm);
     tensor_start(sm, now);
 }
 
