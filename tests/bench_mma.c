@@ -43,6 +43,68 @@ static void tile(Kit *k, bool ts, uint32_t mn_b, uint32_t mode)
     tc_flush(k->x, &k->x->ctas[0], &k->err);
 }
 
+/* The other kinds: 128 x 128 and 128 bytes of K, K-major SW128, batched. */
+typedef struct KindCase {
+    const char *name;
+    uint8_t kind, svec;
+    uint32_t idesc, slice_k;
+} KindCase;
+
+static const KindCase kinds[] = {
+    {"tf32", MV_KIND_TF32, 0, 1u << 4 | 2u << 7 | 2u << 10, 8},
+    {"e4m3", MV_KIND_F8F6F4, 0, 1u << 4, 32},
+    {"e4m3, D f16", MV_KIND_F8F6F4, 0, 0, 32},
+    {"e2m1 in f8f6f4", MV_KIND_F8F6F4, 0, 1u << 4 | 5u << 7 | 5u << 10, 32},
+    {"i8", MV_KIND_I8, 0, 2u << 4 | 1u << 7 | 1u << 10, 32},
+    {"mxf8f6f4", MV_KIND_MXF8F6F4, MV_SVEC_X1, 1u << 23, 32},
+    {"mxf4nvf4", MV_KIND_MXF4NVF4, MV_SVEC_X4, 1u << 7 | 1u << 10, 64},
+};
+
+static void kind_tile(Kit *k, const KindCase *c)
+{
+    for (uint32_t s = 0; s < 4; s++) {
+        kit_begin(k, c->svec ? OP_TCGEN05_MMA_SCALED : OP_TCGEN05_MMA);
+        k->now.mod[MC_KIND] = c->kind;
+        k->now.mod[MC_SVEC] = c->svec;
+        kit_mem32(k, 0);
+        kit_u64(k, desc(8192 + 32 * s, 16, 1024));
+        kit_u64(k, desc(65536 + 32 * s, 16, 1024));
+        kit_u32(k, c->idesc | 16u << 17 | 8u << 24);
+        if (c->svec) {
+            kit_mem32(k, 256);
+            kit_mem32(k, 264);
+        } else {
+            kit_none(k);
+        }
+        kit_pred(k, s ? PRED_TRUE : PRED_FALSE);
+        if (!kit_exec(k, exec_tcgen05_mma, 0, 0, 1) || !kit_finish(k, 0)) {
+            fprintf(stderr, "%s\n", k->err.msg);
+            abort();
+        }
+    }
+    tc_flush(k->x, &k->x->ctas[0], &k->err);
+}
+
+static void bench_kind(const KindCase *c, bool hw)
+{
+    static Kit k;
+    kit_open(&k, 1, 4, hw);
+    for (uint32_t i = 0; i < 131072; i++)
+        k.x->ctas[0].shared[8192 + i] = (uint8_t)(0x38 + i * 7919 % 5);
+    for (uint32_t i = 0; i < 512 * 128; i++)
+        k.x->ctas[0].tmem[i / 128][i % 128] = 0x7e7d7c7e;
+    double dt = 1;
+    for (double end = seconds() + 0.5; seconds() < end;) {
+        double t0 = seconds();
+        kind_tile(&k, c);
+        double t1 = seconds() - t0;
+        dt = t1 < dt ? t1 : dt;
+    }
+    printf("%s %-16s: %6.1f us a tile, %6.1f GFLOP/s\n", hw ? "hw  " : "fp32", c->name, 1e6 * dt,
+           2 * 128. * 128 * 4 * c->slice_k / dt * 1e-9);
+    kit_close(&k);
+}
+
 int main(void)
 {
     static const char *const names[] = {"batched", "one by one"};
@@ -68,5 +130,8 @@ int main(void)
                        ts ? "TS" : "SS", names[mode], 1e6 * dt, 2 * 128. * 128 * 128 / dt * 1e-9);
                 kit_close(&k);
             }
+    for (uint32_t hw = 0; hw < 2; hw++)
+        for (uint32_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+            bench_kind(&kinds[i], hw);
     return 0;
 }
