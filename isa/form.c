@@ -256,8 +256,10 @@ static void compile_count_rule(Cursor *c, OpdForm *o)
     static const struct {
         const char *word;
         CountRule rule;
-    } rules[] = {{"vec", CR_VEC},   {"dim", CR_DIM},     {"num", CR_NUM},
-                 {"tmem", CR_TMEM}, {"wgmma", CR_WGMMA}, {"lanes", CR_LANES}};
+    } rules[] = {{"vec", CR_VEC},       {"dim", CR_DIM},     {"num", CR_NUM},
+                 {"tmem", CR_TMEM},     {"wgmma", CR_WGMMA}, {"lanes", CR_LANES},
+                 {"twonum", CR_TWONUM}, {"afrag", CR_AFRAG}, {"bfrag", CR_BFRAG},
+                 {"dfrag", CR_DFRAG}};
     size_t n = name_len(c);
     if (isdigit((unsigned char)*c->s)) {
         o->count_rule = CR_FIXED;

@@ -58,7 +58,11 @@ typedef enum CountRule {
     CR_NUM,
     CR_TMEM,
     CR_WGMMA,
-    CR_LANES
+    CR_LANES,
+    CR_TWONUM,
+    CR_AFRAG, /* registers of a fragment of mma.sync */
+    CR_BFRAG,
+    CR_DFRAG
 } CountRule;
 
 typedef struct OpdForm { /* one operand place = one Insn.opd[] */
@@ -119,6 +123,12 @@ bool form_match(const Forms *fs, const Form *f, const int32_t *words, uint32_t n
 PtxType form_opd_type(const Form *f, const ModSet *ms, uint32_t k);
 
 /* The number of elements a vector operand must have, 0 if any. */
+/* m, n and k of a value of mma_shape. */
+typedef struct MatShape {
+    uint16_t m, n, k;
+} MatShape;
+MatShape form_mma_shape(uint8_t value);
+
 uint32_t form_opd_count(const Form *f, const ModSet *ms, uint32_t k);
 
 /* Is the tied operand to be written with these modifiers? */

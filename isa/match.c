@@ -174,6 +174,43 @@ static uint32_t wgmma_count(const ModSet *ms)
     return ms->type[0] == T_F16 ? n / 4 : n / 2;
 }
 
+MatShape form_mma_shape(uint8_t value)
+{
+    uint16_t dim[4] = {0}; /* "m16n8k32": a letter, a number, three times */
+    uint32_t at = 0;
+    for (const char *s = mod_value_text(MC_MMASHAPE, value); *s; s++) {
+        if (*s > '9')
+            at++;
+        else
+            dim[at] = (uint16_t)(10 * dim[at] + (*s - '0'));
+    }
+    return (MatShape){.m = dim[1], .n = dim[2], .k = dim[3]};
+}
+
+/* Bits of an element as it lies in a fragment. */
+static uint32_t element_bits(const ModSet *ms, uint32_t type)
+{
+    if (ms->mod[MC_REDOP]) /* b1, which is no type */
+        return 1;
+    return type == T_U4 || type == T_S4 ? 4 : type_info[type].bits;
+}
+
+/* Registers of one thread that hold its 32nd part of rows x columns elements. */
+static uint32_t fragment_count(uint32_t elements, uint32_t bits)
+{
+    return elements * bits / 32 / (bits == 64 ? 64 : 32);
+}
+
+static uint32_t mma_count(const ModSet *ms, CountRule rule)
+{
+    MatShape s = form_mma_shape(ms->mod[MC_MMASHAPE]);
+    if (rule == CR_DFRAG)
+        return fragment_count(s.m * s.n, type_info[ms->type[0]].bits);
+    uint32_t rows = rule == CR_AFRAG ? s.m : s.n,
+             bits = element_bits(ms, ms->type[rule == CR_AFRAG ? 1 : 2]);
+    return fragment_count(rows * s.k, bits);
+}
+
 uint32_t form_opd_count(const Form *f, const ModSet *ms, uint32_t k)
 {
     const OpdForm *o = &f->opd[k];
@@ -194,6 +231,12 @@ uint32_t form_opd_count(const Form *f, const ModSet *ms, uint32_t k)
         return wgmma_count(ms);
     case CR_LANES:
         return ms->mod[MC_CG] == MV_CG_TWO ? 8 : 4;
+    case CR_TWONUM:
+        return 2u << (ms->mod[MC_NUM] - MV_NUM_X1);
+    case CR_AFRAG:
+    case CR_BFRAG:
+    case CR_DFRAG:
+        return mma_count(ms, (CountRule)o->count_rule);
     }
     return 0;
 }

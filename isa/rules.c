@@ -274,6 +274,24 @@ static const char *wgmma_types(OpCode op, const ModSet *ms)
     return NULL;
 }
 
+/* Which types mma.sync multiplies with each other; K of a shape is 128 or 256 bits, of m8n8 128. */
+static const char *mma_types(OpCode op, const ModSet *ms)
+{
+    static const TypeSet fp8 = BIT(T_E4M3) | BIT(T_E5M2), i8 = BIT(T_U8) | BIT(T_S8),
+                         i4 = BIT(T_U4) | BIT(T_S4);
+    if (op != OP_MMA_SYNC_F32 && op != OP_MMA_SYNC_F16 && op != OP_MMA_SYNC_S32)
+        return NULL;
+    MatShape shape = form_mma_shape(ms->mod[MC_MMASHAPE]);
+    uint32_t a = ms->type[1], b = ms->type[2];
+    bool is_i4 = in_set(a, i4) && in_set(b, i4), is_i8 = in_set(a, i8) && in_set(b, i8);
+    if (!is_i4 && !is_i8 && !(in_set(a, fp8) && in_set(b, fp8)) && a != b)
+        return "A and B have one type, or both are of 8-bit floats, 8-bit or 4-bit integers";
+    uint32_t bits = is_i4 ? 4 : type_info[a].bits;
+    if (shape.k * bits != 128 && (shape.k * bits != 256 || shape.m == 8))
+        return "this shape does not exist for these types";
+    return NULL;
+}
+
 const char *form_rule_broken(const Form *f, OpCode op, const ModSet *ms)
 {
     const char *s = order_and_scope(f, op, ms);
@@ -285,5 +303,6 @@ const char *form_rule_broken(const Form *f, OpCode op, const ModSet *ms)
     s = s ? s : conversions(op, ms);
     s = s ? s : copies(op, ms);
     s = s ? s : tensor_cores(op, ms);
+    s = s ? s : mma_types(op, ms);
     return s ? s : wgmma_types(op, ms);
 }

@@ -16,6 +16,7 @@ enum { PTX_OUT_BYTES = 65536 };
 typedef struct PtxRun {
     uint32_t threads, grid, cluster, dynamic_shared; /* 0: 32, 1, 1, 0 */
     uint8_t fill;                                    /* of the buffer before the run */
+    const char *target;                              /* NULL: sm_100a */
 } PtxRun;
 
 typedef struct PtxKernel {
@@ -30,19 +31,21 @@ typedef struct PtxKernel {
     Err err;
 } PtxKernel;
 
-static inline char *ptx_text(const char *globals, const char *body)
+static inline char *ptx_text(const char *target, const char *globals, const char *body)
 {
-    static const char head[] = ".version 9.0\n.target sm_100a\n.address_size 64\n";
+    static const char head[] = ".version 9.0\n.target %s\n.address_size 64\n";
     static const char entry[] =
         ".visible .entry k(.param .u64 out)\n{\n.reg .b32 %r<100>; .reg .b64 %rd<50>; .reg .f32 "
         "%f<50>;\n"
         ".reg .pred %p<50>; .reg .b16 %h<50>; .reg .f64 %fd<20>; .reg .b128 %q<4>;\n"
         "ld.param.u64 %rd1, [out]; cvta.to.global.u64 %rd1, %rd1; mov.u32 %r1, %tid.x;\n";
-    size_t n = strlen(head) + strlen(globals) + strlen(entry) + strlen(body) + 16;
+    target = target ? target : "sm_100a";
+    size_t n = strlen(head) + strlen(target) + strlen(globals) + strlen(entry) + strlen(body) + 16;
     char *text = malloc(n);
     if (!text)
         abort();
-    snprintf(text, n, "%s%s%s%s\n}\n", head, globals, entry, body);
+    size_t at = (size_t)snprintf(text, n, head, target);
+    snprintf(text + at, n - at, "%s%s%s\n}\n", globals, entry, body);
     return text;
 }
 
@@ -50,7 +53,7 @@ static inline char *ptx_text(const char *globals, const char *body)
 static inline bool ptx_load(PtxKernel *k, const PtxRun *r, const char *globals, const char *body)
 {
     memset(k, 0, sizeof *k);
-    char *text = ptx_text(globals, body);
+    char *text = ptx_text(r->target, globals, body);
     CodeLayout lay;
     k->mem = mem_new();
     uint32_t cluster = r->cluster ? r->cluster : 1;

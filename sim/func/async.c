@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sim/func/engine.h"
+#include "sim/func/state.h"
+#include "sim/func/wgmma.h"
 
 #define STAGE_ALIGN 16u
 
@@ -76,6 +77,8 @@ void async_reset(Cta *cta)
     }
     p->stage.head = p->stage.tail = p->stage.used = 0;
     p->batch.n = 0;
+    for (uint32_t i = 0; p->wg && i < cta->exec->front.n_warps; i++)
+        p->wg[i].n = 0;
     p->tmem_live = 0;
     p->relinquished = false;
 }

@@ -41,6 +41,11 @@ struct Async {
             uint8_t kind, svec, scale_shift;
         } mma;
         struct {
+            const CodeInsn *in;
+            uint64_t a, b;
+            bool accumulate;
+        } wgmma;
+        struct {
             uint32_t taddr, n, shape, imm, mask;
             bool pack;
             uint32_t *data;

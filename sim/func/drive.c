@@ -85,6 +85,24 @@ static bool arrive_after_copies(Drive *d, uint32_t cta, uint32_t warp, const Op 
     return queue_step(d, cta, warp, op, ASYNC_DONE, err);
 }
 
+/* The last of four warps to issue puts the operation, one step of each warp, into the queue. */
+static bool wgmma(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err)
+{
+    DriveCta *c = &d->ctas[cta];
+    uint32_t handles[WG_WARPS], first = warp / WG_WARPS * WG_WARPS;
+    c->warps[warp].wgmma.issued++;
+    WgResult r = wg_join(&c->wg[warp / WG_WARPS], warp % WG_WARPS, op->arg0, op->handle, handles);
+    if (r == WG_MISMATCH || r == WG_TOO_FAR)
+        return err_set(err, ERR_FAULT, drive_loc(d, op), "%s", wg_result_text(r));
+    for (uint32_t w = 0; r == WG_COMPLETE && w < WG_WARPS; w++) {
+        Op part = *op;
+        part.handle = handles[w];
+        if (!queue_step(d, cta, first + w, &part, ASYNC_DONE, err))
+            return false;
+    }
+    return true;
+}
+
 static bool handle_async(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err)
 {
     DriveWarp *w = &d->ctas[cta].warps[warp];
@@ -100,6 +118,8 @@ static bool handle_async(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Er
     case OK_CPASYNC:
         w->cpasync.issued++;
         break;
+    case OK_WGMMA:
+        return wgmma(d, cta, warp, op, err);
     case OK_CPASYNC_ARRIVE:
         return arrive_after_copies(d, cta, warp, op, err);
     default:
@@ -155,6 +175,7 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
         return false;
     case OK_TMEM:
     case OK_MMA:
+    case OK_WGMMA:
     case OK_COMMIT:
     case OK_TMEM_CP:
     case OK_TMA_LOAD:
@@ -165,6 +186,9 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
         return handle_async(d, cta, warp, op, err);
     case OK_BULK_COMMIT:
         close_group(&w->bulk);
+        return true;
+    case OK_WGMMA_COMMIT:
+        close_group(&w->wgmma);
         return true;
     case OK_CPASYNC_COMMIT:
         close_group(&w->cpasync);
@@ -191,6 +215,7 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
                        op->arg1);
     case OK_BULK_WAIT:
     case OK_CPASYNC_WAIT:
+    case OK_WGMMA_WAIT:
     case OK_MBAR_WAIT:
     case OK_CLUSTER_WAIT:
     case OK_WAIT_ST:

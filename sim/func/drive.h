@@ -23,7 +23,8 @@ enum {
     DRIVE_PATIENCE = 1000000, /* rounds of fruitless polls that make a deadlock */
     DRIVE_SPENT = 4096,       /* a whole turn of one counts as so many */
     DRIVE_PENDING = 1024,     /* steps in the queue per CTA; more, and the oldest are performed */
-    DRIVE_GROUPS = 64,        /* groups that one warp may have in flight and wait for separately */
+    DRIVE_WARPGROUPS = 8,
+    DRIVE_GROUPS = 64, /* groups that one warp may have in flight and wait for separately */
     DRIVE_MBARS = 256, /* mbarriers of a CTA whose expected bytes are remembered for the report */
 };
 
@@ -40,7 +41,7 @@ typedef struct DriveWarp {
     Op waits[OP_BURST]; /* all must hold */
     uint32_t n_waits;
     Op poll; /* the last poll in vain */
-    Groups bulk, cpasync, st;
+    Groups bulk, cpasync, st, wgmma;
     uint32_t cluster_generation; /* in which it has arrived last, + 1 */
 } DriveWarp;
 
@@ -56,6 +57,7 @@ typedef struct DriveCta {
     DriveWarp *warps;
     NamedBarrier bars[N_NAMED_BARRIERS];
     TmemAlloc tmem;
+    WgJoin wg[DRIVE_WARPGROUPS];
     Expected expected[DRIVE_MBARS];
     uint32_t live; /* warps */
 } DriveCta;

@@ -179,6 +179,9 @@ static bool finish(Drive *d, const Step *s, Err *err)
     case OK_CPASYNC:
         w->cpasync.done++;
         return true;
+    case OK_WGMMA:
+        w->wgmma.done++;
+        return true;
     case OK_CPASYNC_ARRIVE:
         return drive_mbar(d, &s->op, s->op.sync, OK_MBAR_ARRIVE, s->op.arg0, 0, err);
     case OK_TMEM:
@@ -215,8 +218,10 @@ bool drive_step(Drive *d, Err *err)
         Step s = pop(d);
         if (!perform(d, &s, err))
             return false;
-        if (s.op.kind != OK_MMA && s.op.kind != OK_TMEM_CP)
-            break; /* nobody waits for an MMA itself, only for a commit */
+        if (s.op.kind == OK_MMA || s.op.kind == OK_TMEM_CP)
+            continue; /* nobody waits for an MMA itself, only for a commit */
+        if (s.op.kind != OK_WGMMA || s.warp % WG_WARPS == WG_WARPS - 1)
+            break; /* the four warps' parts of a wgmma are one */
     }
     return true;
 }
@@ -282,6 +287,8 @@ bool drive_holds(Drive *d, uint32_t cta, uint32_t warp, const Op *wait, Err *err
         return groups_done(&w->bulk, wait->arg1 ? w->bulk.read : w->bulk.done, wait->arg0);
     case OK_CPASYNC_WAIT:
         return groups_done(&w->cpasync, w->cpasync.done, wait->arg0);
+    case OK_WGMMA_WAIT:
+        return groups_done(&w->wgmma, w->wgmma.done, wait->arg0);
     case OK_WAIT_ST:
         return w->st.done == w->st.issued;
     case OK_TMEM_ALLOC:

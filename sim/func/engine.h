@@ -66,6 +66,7 @@ struct AsyncPool {
     Stage stage;
     TcBatch batch;
     TcScratch scratch;
+    struct WgBatch *wg; /* by warp, or NULL: the kernel has no wgmma */
     MapEntry maps[MAP_CACHE];
     uint32_t alloc_dst[ASYNC_WARPS]; /* where a warp's tcgen05.alloc wants its address */
     uint32_t alloc_columns[ASYNC_WARPS];

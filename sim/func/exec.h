@@ -115,6 +115,7 @@ struct Warp {
     uint32_t loops;    /* backward branches since another split last ran */
     uint32_t
         hold; /* the running split stays for so many more decisions, though it is not the lowest */
+    bool wgmma_waits; /* has executed wgmma.wait_group since it last went on */
     bool stuck; /* every split is parked: the running instruction can never have its member mask */
     Watch watch;
     uint32_t *saved;                /* registers and predicates of the picture */

@@ -4,7 +4,7 @@
  * Loads into shared memory read their source when they complete. Stores read shared memory at
  * ASYNC_READ into the staging ring and write global memory at ASYNC_DONE; without room in the ring
  * they write at once, which is legal. Source: PTX ISA 9.7.9.25; research/ptx.md 3.10. */
-#include "sim/func/engine.h"
+#include "sim/func/wgmma.h"
 
 enum { BULK_ALIGN = 16, CTA_OFFSET = 0xffffff };
 
@@ -24,7 +24,7 @@ static uint8_t *global_range(Exec *x, const Cta *cta, const Async *as, uint64_t 
 bool async_fill(Exec *x, Cta *cta, uint32_t rank, Cta **out, Err *err)
 {
     *out = cluster_cta(cta, rank);
-    return !*out || tc_flush(x, *out, err);
+    return !*out || (tc_flush(x, *out, err) && wgmma_flush_all(x, *out, err));
 }
 
 /* ---- Into shared memory ---- */

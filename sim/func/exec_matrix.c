@@ -211,11 +211,3 @@ static bool dyn_cp_fenceproxy(ExecCtx *x, const XInsn *in, uint32_t mask)
 
 BIND_DYN(tensormap_replace, dyn_tensormap_replace)
 BIND_DYN(tensormap_cp_fenceproxy, dyn_cp_fenceproxy)
-
-/* ---- Not modelled yet: the binder names the instruction ---- */
-
-BIND_UNSUPPORTED(wgmma)
-BIND_UNSUPPORTED(wgmma_rs)
-BIND_UNSUPPORTED(wgmma_fence)
-BIND_UNSUPPORTED(wgmma_commit_group)
-BIND_UNSUPPORTED(wgmma_wait_group)

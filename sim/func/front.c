@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "sim/func/async.h"
+#include "sim/func/wgmma.h"
 
 enum { POISON = 0xff };
 
@@ -147,12 +147,22 @@ static void run_ahead(Warp *w, const XInsn *insns, OpRun *run)
     w->pc += (uint32_t)n;
 }
 
+/* A wait_group of the warp has held: D of what is complete appears. */
+static void after_wgmma(Exec *x, Warp *w)
+{
+    w->wgmma_waits = false;
+    if (w->fault.kind == ERR_NONE)
+        wgmma_flush(x, w->cta, w->id, &w->fault);
+}
+
 static void next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
 {
     Exec *x = (Exec *)f;
     Warp *w = warp_at(f, slot, warp);
     *run = (OpRun){.dyn = OP_NONE};
     w->retry_pc = NO_PC;
+    if (w->wgmma_waits)
+        after_wgmma(x, w);
     while (w->live) {
         if (w->n_splits || !w->mask)
             warp_schedule(w);
@@ -174,8 +184,8 @@ static void next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
  */
 static bool can_retry(uint8_t kind)
 {
-    return kind == OK_MBAR_WAIT || kind == OK_BULK_WAIT || kind == OK_CPASYNC_WAIT ||
-           kind == OK_CLUSTER_WAIT;
+    return kind == OK_MBAR_WAIT || kind == OK_WGMMA_WAIT || kind == OK_BULK_WAIT ||
+           kind == OK_CPASYNC_WAIT || kind == OK_CLUSTER_WAIT;
 }
 
 static uint32_t fault_op(Op *op)

@@ -1,6 +1,7 @@
 /* Building an executor: checks the launch, lays out the memory of all CTA slots in one host
  * mapping, loads the module's variables. */
 #include "sim/func/state.h"
+#include "sim/func/wgmma.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -112,6 +113,14 @@ static bool uses_tmem(const Code *c)
     return false;
 }
 
+static bool uses_wgmma(const Code *c)
+{
+    for (uint32_t i = 0; i < c->n_insns; i++)
+        if (op_row[c->insns[i].op].tclass == TC_WGMMA)
+            return true;
+    return false;
+}
+
 typedef struct Layout {          /* bytes */
     uint64_t regs, preds, local; /* per warp; registers and predicates twice: watch.c */
     uint64_t shared, tmem;       /* per CTA */
@@ -161,6 +170,8 @@ static void place_cta(Arena *a, Exec *x, uint32_t slot, const Layout *lay, uint8
     c->tmem = x->uses_tmem ? (uint32_t(*)[128])(void *)take(p, lay->tmem) : NULL;
     c->warps = arena_new(a, Warp, x->front.n_warps);
     c->async = async_pool_new(a);
+    if (uses_wgmma(x->code))
+        c->async->wg = arena_new(a, WgBatch, x->front.n_warps);
     for (uint32_t i = 0; i < x->front.n_warps; i++) {
         Warp *w = &c->warps[i];
         w->id = i;

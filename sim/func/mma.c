@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 #include <pthread.h>
+#include <string.h>
 
 const uint8_t mma_lanes_straight[MMA_MAX_M / MMA_GROUP] = {0, 1, 2, 3, 4, 5, 6, 7};
 const uint8_t mma_lanes_m64[4] = {0, 2, 4, 6};
@@ -68,27 +69,52 @@ static void apply_scales(const MmaOps *ops, MmaPanel *p)
     p->lsb_exp += low - (s->type == NUM_E4M3 ? 3 : 0);
 }
 
+void mma_panel_shape(const MmaOps *ops, MmaPanel *p, NumType type, unsigned block, unsigned rows,
+                     unsigned k, MmaMode mode)
+{
+    p->type = type;
+    p->scale = (MmaScale){0};
+    p->scaled = false;
+    p->block = block;
+    p->rows = rows;
+    p->k = k;
+    p->has_exp = mode == MMA_HW;
+    p->has_range = mode == MMA_HW || !ops->has_fma;
+}
+
+void mma_panel_describe(const MmaOps *ops, MmaPanel *p)
+{
+    if (p->has_exp)
+        ops->add_exponents(p);
+    if (p->has_range)
+        ops->add_range(p);
+    if (p->scale.code && !(p->scale.grouped && p->has_exp))
+        apply_scales(ops, p);
+}
+
 static void pack_panel(const MmaOps *ops, MmaPanel *p, const MmaSource *src, unsigned block,
                        MmaMode mode)
 {
     assert(src->rows % block == 0 && src->k % 8 == 0);
     assert(src->type < MMA_TYPES && (!src->scale.code || src->k % src->scale.vec == 0));
     /* Integers of 8 bits are bf16 numbers, too. */
-    p->type = src->type < NUM_TYPES ? (NumType)src->type : NUM_BF16;
+    NumType type = src->type < NUM_TYPES ? (NumType)src->type : NUM_BF16;
+    mma_panel_shape(ops, p, type, block, src->rows, src->k, mode);
     p->scale = src->scale;
-    p->scaled = false;
-    p->block = block;
-    p->rows = src->rows;
-    p->k = src->k;
-    p->has_exp = mode == MMA_HW;
-    p->has_range = mode == MMA_HW || !ops->has_fma;
     ops->pack(p, src);
-    if (p->has_exp)
-        ops->add_exponents(p);
-    if (p->has_range)
-        ops->add_range(p);
-    if (p->scale.code && !(p->scale.grouped && mode == MMA_HW))
-        apply_scales(ops, p);
+    mma_panel_describe(ops, p);
+}
+
+void mma_pack_fragment(const MmaOps *ops, MmaPanel *p, const MmaFragment *f, bool is_a,
+                       MmaMode mode)
+{
+    unsigned block = is_a ? MMA_A_BLOCK : MMA_B_BLOCK;
+    unsigned k = f->n_regs / f->halves * 4 * mma_per_register(f->type);
+    mma_panel_shape(ops, p, f->type, block, block, k, mode);
+    if (is_a)
+        memset(p->val, 0, (size_t)p->rows * p->k * sizeof *p->val);
+    ops->pack_fragment(p, f);
+    mma_panel_describe(ops, p);
 }
 
 void mma_pack_a(const MmaOps *ops, MmaPanel *p, const MmaSource *src, MmaMode mode)
@@ -303,6 +329,51 @@ static void run_slow(const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb
     }
 }
 
+/* A panel from its k-th element of K on. */
+static MmaPanel panel_from(const MmaPanel *p, unsigned k)
+{
+    MmaPanel q = *p;
+    q.val += (size_t)k * p->block;
+    q.exp += (size_t)k * (p->block == MMA_A_BLOCK ? MMA_GROUP : MMA_B_BLOCK);
+    return q;
+}
+
+/* f16 D in MMA_FP32: each step in fp32, eight columns at a time, rounded at its end. */
+static void run_fp32_f16(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *pa,
+                         const MmaPanel *pb, uint32_t *d)
+{
+    NumMode nearest = {.rnd = NUM_RN};
+    uint32_t sum[MMA_B_BLOCK * MMA_MAX_M] = {0};
+    MmaDesc step = *desc;
+    step.n = MMA_B_BLOCK;
+    step.k = desc->k_step;
+    step.accumulate = true;
+    step.d_f16 = false;
+    step.d_stride = MMA_MAX_M;
+    step.lane16 = mma_lanes_straight;
+    for (unsigned j = 0; j < desc->n; j += MMA_B_BLOCK) {
+        step.n0 = desc->n0 + j;
+        for (unsigned k = 0; k < desc->k; k += desc->k_step) {
+            for (unsigned c = 0; c < MMA_B_BLOCK; c++)
+                for (unsigned row = 0; row < desc->m; row++) {
+                    uint32_t at = desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
+                    uint16_t old = (uint16_t)d[(j + c) * desc->d_stride + at];
+                    bool fresh = k == 0 && !desc->accumulate;
+                    sum[c * MMA_MAX_M + row] =
+                        fresh ? 0 : (uint32_t)num_convert(NUM_F32, NUM_F16, old, nearest);
+                }
+            MmaPanel a = panel_from(pa, k), b = panel_from(pb, k);
+            ops->fp32(&step, &a, &b, sum);
+            for (unsigned c = 0; c < MMA_B_BLOCK; c++)
+                for (unsigned row = 0; row < desc->m; row++) {
+                    uint32_t at = desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
+                    d[(j + c) * desc->d_stride + at] =
+                        (uint32_t)num_convert(NUM_F16, NUM_F32, sum[c * MMA_MAX_M + row], nearest);
+                }
+        }
+    }
+}
+
 static void scale_d(const MmaDesc *desc, uint32_t *d)
 {
     NumMode nearest = {.rnd = NUM_RN};
@@ -320,7 +391,8 @@ static void scale_d(const MmaDesc *desc, uint32_t *d)
 
 static void check_desc(const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b)
 {
-    assert(desc->m % MMA_A_BLOCK == 0 && desc->m <= a->rows && desc->m <= MMA_MAX_M);
+    assert(desc->m == 16 || desc->m % MMA_A_BLOCK == 0);
+    assert(desc->m <= a->rows && desc->m <= MMA_MAX_M);
     assert(desc->n % MMA_B_BLOCK == 0 && desc->n0 % MMA_B_BLOCK == 0);
     assert(desc->n0 + desc->n <= b->rows);
     assert(desc->k_step > 0 && desc->k_step <= (a->scale.grouped ? 64 : 32));
@@ -346,6 +418,8 @@ void mma_run(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const Mm
         ops->hw_grouped(desc, a, b, d);
     else if (a->scale.code && (!a->scaled || !b->scaled || (has_range && !no_overflow)))
         run_scaled(desc, a, b, d);
+    else if (desc->d_f16 && desc->mode == MMA_FP32 && (ops->has_fma || exact))
+        run_fp32_f16(ops, desc, a, b, d);
     else if (desc->d_f16)
         run_slow(desc, a, b, d);
     else if (desc->mode == MMA_FP32 && (ops->has_fma || exact))

@@ -72,6 +72,24 @@ typedef struct MmaSource {
     MmaScale scale;
 } MmaSource;
 
+/* An operand of mma.sync as it lies in the registers of a warp: lane 4 g + q holds row g (and, with
+ * `halves` 2, g + 8 in every other register); a register has E = 32 / bits elements, the next
+ * register of a row stands 4 E elements further on. `by_pairs`: k is reordered as the hardware does
+ * that has no such multiplier and unpacks pairs of bytes: first bytes 0 and 1 of every register,
+ * then 2 and 3. */
+typedef struct MmaFragment {
+    NumType type; /* f16, bf16, tf32, e4m3, e5m2 */
+    const uint32_t *reg[4];
+    unsigned n_regs, halves;
+    unsigned row0; /* first row in its block */
+    bool by_pairs, negate;
+} MmaFragment;
+
+static inline unsigned mma_per_register(NumType t)
+{
+    return t == NUM_TF32 ? 1 : t == NUM_F16 || t == NUM_BF16 ? 2 : 4;
+}
+
 /*  A packed operand. Blocks of `block` rows; in a block, k by k:
  *
  *     val[(row / block * k + kk) * block + row % block]
@@ -102,7 +120,8 @@ void mma_panel_init(MmaPanel *p, void *mem, unsigned rows, unsigned k);
 
 typedef struct MmaDesc {
     MmaMode mode;
-    unsigned m;          /* 32, 64, 96, 128 rows of the A panel, from its first */
+    unsigned m;          /* 32, 64, 96, 128 rows of the A panel, from its first; 16: rows 16-31 of D
+                            exist too and may be written */
     unsigned n;          /* multiple of 8 */
     unsigned k;          /* multiple of k_step; both panels hold at least this many */
     unsigned n0;         /* first row of the B panel to use, a multiple of 8 */
@@ -127,6 +146,7 @@ typedef struct MmaOps {
     SimdIsa isa;
     bool has_fma; /* false: fp32 needs operands whose products are exact */
     void (*pack)(MmaPanel *p, const MmaSource *src);
+    void (*pack_fragment)(MmaPanel *p, const MmaFragment *f);
     void (*add_exponents)(MmaPanel *p);
     void (*add_range)(MmaPanel *p);
     void (*add_scales)(MmaPanel *p);
@@ -142,6 +162,17 @@ const MmaOps *mma_ops(void);            /* the fastest of this processor; keep t
  * also serves MMA_FP32, not the other way round. */
 void mma_pack_a(const MmaOps *ops, MmaPanel *p, const MmaSource *src, MmaMode mode);
 void mma_pack_b(const MmaOps *ops, MmaPanel *p, const MmaSource *src, MmaMode mode);
+
+/* The two halves of packing, for panels that are filled in parts: what it will hold, and, when the
+ * values are there, their exponents and range. */
+void mma_panel_shape(const MmaOps *ops, MmaPanel *p, NumType type, unsigned block, unsigned rows,
+                     unsigned k, MmaMode mode);
+void mma_panel_describe(const MmaOps *ops, MmaPanel *p);
+
+/* The same for operands in registers: A fills rows 0-15 of a block of 32 and zeroes the others,
+ * B 8. */
+void mma_pack_fragment(const MmaOps *ops, MmaPanel *p, const MmaFragment *f, bool is_a,
+                       MmaMode mode);
 
 /* D (+)= A * B on packed operands. */
 void mma_run(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const MmaPanel *b,

@@ -383,6 +383,7 @@ const MmaOps SIMD_NAME(mma_ops) = {
     .isa = SIMD_ISA,
     .has_fma = SIMD_BYTES > 16,
     .pack = pack,
+    .pack_fragment = pack_fragment,
     .add_exponents = add_exponents,
     .add_range = add_range,
     .add_scales = add_scales,

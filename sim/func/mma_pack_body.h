@@ -166,6 +166,70 @@ static void pack(MmaPanel *p, const MmaSource *src)
         pack_blocks(p, src, MMA_B_BLOCK);
 }
 
+/* Half h of 32 registers as 16 bits. */
+static inline void take_half(uint16_t out[32], const uint32_t *reg, unsigned h)
+{
+    for (unsigned l = 0; l < 32; l++)
+        out[l] = (uint16_t)(reg[l] >> 16 * h);
+}
+
+/* Byte b of 32 registers, widened: e5m2 is the upper half of an f16; e4m3 has no infinity. */
+static inline void widen_byte(float out[32], const uint32_t *reg, unsigned b, NumType type)
+{
+    if (type == NUM_E5M2) {
+        uint16_t half[32];
+        for (unsigned l = 0; l < 32; l++)
+            half[l] = (uint16_t)((reg[l] >> 8 * b & 0xFF) << 8);
+        widen_f16(out, half, 32, 0);
+        return;
+    }
+    for (unsigned l = 0; l < 32; l++) {
+        uint32_t x = reg[l] >> 8 * b & 0xFF, mag = x & 0x7F;
+        uint32_t y = num_bits(num_float(mag << 20) * 0x1p120f);
+        y = mag == 0x7F ? 0x7FC00000u : y;
+        out[l] = num_float(y | (x & 0x80) << 24);
+    }
+}
+
+static inline void widen_element(float out[32], const uint32_t *reg, unsigned e, NumType type)
+{
+    uint16_t half[32];
+    if (type == NUM_TF32) {
+        for (unsigned l = 0; l < 32; l++)
+            out[l] = num_float(reg[l] & 0xFFFFE000u);
+    } else if (type == NUM_BF16) {
+        take_half(half, reg, e);
+        widen_bf16(out, half, 32, 0);
+    } else if (type == NUM_F16) {
+        take_half(half, reg, e);
+        widen_f16(out, half, 32, 0);
+    } else {
+        widen_byte(out, reg, e, type);
+    }
+}
+
+static void pack_fragment(MmaPanel *p, const MmaFragment *f)
+{
+    unsigned per_reg = mma_per_register(f->type);
+    for (unsigned i = 0; i < f->n_regs; i++) {
+        unsigned row = f->row0 + 8 * (i % f->halves), chunk = i / f->halves;
+        for (unsigned e = 0; e < per_reg; e++) {
+            float x[32];
+            unsigned k0 = 4 * per_reg * chunk + e, step = per_reg;
+            if (f->by_pairs) {
+                k0 = e / 2 * (p->k / 2) + 8 * chunk + e % 2;
+                step = 2;
+            }
+            widen_element(x, f->reg[i], e, f->type);
+            for (unsigned l = 0; f->negate && l < 32; l++)
+                x[l] = -x[l];
+            for (unsigned q = 0; q < 4; q++)
+                for (unsigned g = 0; g < 8; g++)
+                    p->val[(size_t)(k0 + step * q) * p->block + row + g] = x[4 * g + q];
+        }
+    }
+}
+
 /* The exponent that MMA_HW compares: that of zero is -126, those of subnormals the smallest. */
 static inline uint32_t hw_exponent(float x, int emin)
 {

@@ -5,6 +5,8 @@
 
 #include "sim/func/sync.h"
 
+#include <string.h>
+
 #define WARP_LANES 32u
 #define GRANULE 32u /* columns */
 #define GRANULES 16u
@@ -103,4 +105,35 @@ bool tmem_dealloc(TmemAlloc *t, uint32_t slot, uint32_t column, uint32_t columns
     for (uint32_t i = g; i < g + n; i++)
         t->owner[i] = 0;
     return true;
+}
+
+WgResult wg_join(WgJoin *j, uint32_t warp, uint32_t shape, uint32_t handle,
+                 uint32_t handles[WG_WARPS])
+{
+    uint32_t n = j->issued[warp], slowest = UINT32_MAX, fastest = 0; /* of the other warps */
+    for (uint32_t w = 0; w < WG_WARPS; w++) {
+        uint32_t issued = j->issued[w];
+        if (w == warp)
+            continue;
+        slowest = issued < slowest ? issued : slowest;
+        fastest = issued > fastest ? issued : fastest;
+    }
+    if (n >= slowest + WG_AHEAD)
+        return WG_TOO_FAR;
+    if (fastest <= n)
+        j->shape[n % WG_AHEAD] = shape;
+    else if (j->shape[n % WG_AHEAD] != shape)
+        return WG_MISMATCH;
+    j->issued[warp]++;
+    j->handle[n % WG_AHEAD][warp] = handle;
+    if (slowest <= n)
+        return WG_WAITING;
+    memcpy(handles, j->handle[n % WG_AHEAD], sizeof j->handle[0]);
+    return WG_COMPLETE;
+}
+
+const char *wg_result_text(WgResult r)
+{
+    return r == WG_MISMATCH ? "the warps of a warpgroup execute different wgmma"
+                            : "one warp of a warpgroup is too many wgmma ahead of another";
 }

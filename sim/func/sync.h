@@ -49,4 +49,22 @@ int32_t tmem_alloc_pair(TmemAlloc *a, uint32_t slot_a, TmemAlloc *b, uint32_t sl
 /* False: no allocation of that size by that slot starts there. */
 bool tmem_dealloc(TmemAlloc *t, uint32_t slot, uint32_t column, uint32_t columns);
 
+/* wgmma of one warpgroup: each warp issues in its own order, the n-th of the four make one
+ * operation. */
+enum { WG_WARPS = 4, WG_AHEAD = 256 }; /* WG_AHEAD: how far one warp may be before another */
+typedef struct WgJoin {
+    uint32_t issued[WG_WARPS]; /* operations of each warp */
+    uint32_t handle[WG_AHEAD][WG_WARPS];
+    uint32_t shape[WG_AHEAD]; /* of the first warp to issue it */
+} WgJoin;
+typedef enum WgResult {
+    WG_WAITING,  /* other warps have not issued theirs */
+    WG_COMPLETE, /* this was the last: *handles are those of the four warps */
+    WG_MISMATCH, /* another shape than an earlier warp's */
+    WG_TOO_FAR,  /* WG_AHEAD operations before the slowest warp */
+} WgResult;
+WgResult wg_join(WgJoin *j, uint32_t warp, uint32_t shape, uint32_t handle,
+                 uint32_t handles[WG_WARPS]);
+const char *wg_result_text(WgResult r); /* of the last two */
+
 #endif

@@ -45,6 +45,10 @@ const char *layout_trouble(const Matrix *d, const Mma *t, bool is_a);
 bool gather_k_major(const Cta *c, const Matrix *d, uint32_t rows, uint32_t bytes, uint8_t *out,
                     uint32_t stride);
 
+/* t->slice_k x rows of an MN-major one; each k is `stride` bytes of `out`. */
+bool gather_mn_major(const Cta *c, const Matrix *d, const Mma *t, uint32_t rows, uint8_t *out,
+                     uint32_t stride);
+
 /* 16 elements of `bits` (4, 6) at the start of each 16-byte unit to one byte each, in place. */
 void unpack_units(uint8_t *p, size_t bytes, uint32_t bits);
 

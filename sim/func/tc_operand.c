@@ -33,8 +33,8 @@ bool gather_k_major(const Cta *c, const Matrix *d, uint32_t rows, uint32_t bytes
 }
 
 /* K of one MMA x rows; each k is `stride` bytes of `out`. Offsets: table in research/ptx.md 3.3. */
-static bool gather_mn_major(const Cta *c, const Matrix *d, const Mma *t, uint32_t rows,
-                            uint8_t *out, uint32_t stride)
+bool gather_mn_major(const Cta *c, const Matrix *d, const Mma *t, uint32_t rows, uint8_t *out,
+                     uint32_t stride)
 {
     uint32_t width = widths[d->swz], group = d->swz == SWZ_128_32A ? 4 : 8,
              bytes = rows * t->elem_bits / 8;

@@ -154,6 +154,7 @@ void copy_propagate(Ir *ir);                                  /* copyprop.c */
 bool fold_constants(Ir *ir); /* fold.c: true if something changed */
 void remove_dead(Ir *ir);    /* copyprop.c */
 void cfg_if_convert(Ir *ir); /* cfg.c */
+void attach_wgmma(Ir *ir);   /* sched.c: keeps accumulators to the wait */
 void fuse_ops(Ir *ir);       /* fuse.c */
 void attach_waits(Ir *ir);   /* sched.c: what tcgen05.wait::ld waits for */
 void mark_spins(Ir *ir);     /* spin.c */

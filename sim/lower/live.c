@@ -12,7 +12,8 @@
 static bool holds_sources(const IrInsn *in)
 {
     return !(in->flags & IF_PLAIN) || in->tclass == TC_SHFL || in->tclass == TC_VOTE ||
-           in->n_dst > 2 || in->op == OP_SETP_INT || in->op == OP_SETP_F32 || in->op == OP_SETP_F64;
+           in->tclass == TC_HMMA || in->n_dst > 2 || in->op == OP_SETP_INT ||
+           in->op == OP_SETP_F32 || in->op == OP_SETP_F64;
 }
 
 /* Number of cell c in its operand, at most 1. */

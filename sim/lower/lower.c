@@ -6,12 +6,12 @@
  *   simplify   copy propagation, constant folding, dead code, branch tidying (copyprop.c, fold.c)
  *   spins      wait loops, while the failing path still looks as it was written (spin.c)
  *   if-convert tiny side blocks become predicated, which joins blocks for the scheduler (cfg.c)
- *   waits      tcgen05.wait::ld becomes a dependence of the next operation (sched.c)
- *   fuse       contraction, three-input forms, pairs; needs values of one definition (fuse.c)
- *   coalesce   moves of loop variables; merged values have several definitions (regalloc.c)
- *   uniform    a merged value varies if any of its definitions does (uniform.c)
- *   schedule   on the final values, so that it sees every dependence; needs a model (sched.c)
- *   emit       slots by liveness, OpInfos (emit.c, regalloc.c)
+ *   waits      tcgen05.wait::ld becomes a dependence of the next operation; wgmma accumulators live
+ * to the wait (sched.c) fuse       contraction, three-input forms, pairs; needs values of one
+ * definition (fuse.c) coalesce   moves of loop variables; merged values have several definitions
+ * (regalloc.c) uniform    a merged value varies if any of its definitions does (uniform.c) schedule
+ * on the final values, so that it sees every dependence; needs a model (sched.c) emit       slots
+ * by liveness, OpInfos (emit.c, regalloc.c)
  *
  * Not modelled: spills (Code.n_slots says how many registers the code wants), loop unrolling and
  * hoisting, register pairs and banks, the limit of seven predicate registers, BSSY/BSYNC, the
@@ -49,6 +49,7 @@ bool code_lower(Arena *a, const Module *m, const Func *f, const CodeLayout *layo
         cfg_if_convert(&ir);
         cfg_build(&ir);
         attach_waits(&ir);
+        attach_wgmma(&ir);
         fuse_ops(&ir);
         remove_dead(&ir);
         coalesce(&ir);

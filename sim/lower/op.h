@@ -65,11 +65,16 @@ typedef enum OpKind {
     OK_FAULT,      /* the front end has recorded an Err: stop */
     OK_CANCEL, /* async: clusterlaunchcontrol.try_cancel: bytes of the answer complete tx on sync,
                   or with OPF_PAIR in every CTA of arg1 */
+    OK_WGMMA,  /* async: a warp's quarter of wgmma.mma_async: as OK_MMA; runs when the four warps of
+                  the warpgroup have issued theirs */
+    OK_WGMMA_COMMIT,
+    OK_WGMMA_WAIT, /* arg0 = N groups that may pend */
     OK_COUNT
 } OpKind;
 
-enum {                 /* arg1 of OK_MMA */
-       MMA_A_TMEM = 1, /* A operand in tensor memory (TS), else in shared memory (SS) */
+enum {                 /* arg1 of OK_MMA and OK_WGMMA */
+       MMA_A_TMEM = 1, /* A operand in tensor memory (TS) or registers (RS), else in shared
+                          memory (SS) */
        MMA_CG2 = 2,    /* cta_group::2 */
        MMA_SCALED = 4, /* block scales */
        MMA_RATE_SHIFT =

@@ -9,6 +9,7 @@
 static const char *const kind_name[OK_COUNT] = {
     [OK_PLAIN] = "", [OK_SKIPPED] = "skipped", [OK_BRANCH] = "branch", [OK_EXIT] = "exit", [OK_SMEM] = "smem",
     [OK_GMEM] = "gmem", [OK_TMEM] = "tmem", [OK_WAIT_ST] = "wait_st", [OK_MMA] = "mma", [OK_COMMIT] = "commit",
+    [OK_WGMMA] = "wgmma", [OK_WGMMA_COMMIT] = "wgmma_commit", [OK_WGMMA_WAIT] = "wgmma_wait",
     [OK_TMEM_CP] = "tmem_cp", [OK_TMA_LOAD] = "tma_load", [OK_TMA_STORE] = "tma_store",
     [OK_TMA_PREFETCH] = "tma_prefetch", [OK_BULK_COMMIT] = "bulk_commit", [OK_BULK_WAIT] = "bulk_wait",
     [OK_CPASYNC] = "cpasync", [OK_CPASYNC_COMMIT] = "cpasync_commit", [OK_CPASYNC_WAIT] = "cpasync_wait",

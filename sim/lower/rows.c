@@ -80,7 +80,7 @@ OpKind row_kind(const IrInsn *in)
     case TC_LDTM: case TC_STTM: return OK_TMEM;
     case TC_WAIT_ST: return OK_WAIT_ST;
     case TC_MMA: return OK_MMA;
-    case TC_WGMMA: return in->op == OP_WGMMA_COMMIT_GROUP || in->op == OP_WGMMA_WAIT_GROUP ? OK_PLAIN : OK_MMA;
+    case TC_WGMMA: return in->op == OP_WGMMA_COMMIT_GROUP ? OK_WGMMA_COMMIT : in->op == OP_WGMMA_WAIT_GROUP ? OK_WGMMA_WAIT : OK_WGMMA;
     case TC_COMMIT: return OK_COMMIT;
     case TC_TMEM_CP: return OK_TMEM_CP;
     case TC_TMA_LD: return in->op == OP_CLC_TRY_CANCEL ? OK_CANCEL : OK_TMA_LOAD;

@@ -47,6 +47,8 @@ typedef struct Sched {
     IrInsn *tmp;
     uint32_t block;
     uint32_t alive, limit, peak; /* registers */
+    uint8_t *async_d;            /* per value: an accumulator of some wgmma */
+    uint32_t wgmma_wait; /* last wait_group of the block: such values are not touched before */
 } Sched;
 
 /* ---- Latencies ---- */
@@ -107,9 +109,16 @@ static void touch(Sched *s, Cell v)
     s->uses[v] = 0;
 }
 
+static void after_wgmma_wait(Sched *s, Cell v, uint32_t node)
+{
+    if (s->async_d[v])
+        add_edge(s, s->wgmma_wait, node, 1);
+}
+
 static void note_read(Sched *s, Cell v, uint32_t node)
 {
     touch(s, v);
+    after_wgmma_wait(s, v, node);
     s->uses[v]++;
     uint32_t w = s->writer[v];
     if (w != NO_NODE)
@@ -134,6 +143,7 @@ static void note_read(Sched *s, Cell v, uint32_t node)
 static void note_write(Sched *s, Cell v, uint32_t node)
 {
     touch(s, v);
+    after_wgmma_wait(s, v, node);
     add_edge(s, s->writer[v], node, 1);
     for (uint32_t r = s->reader[v]; r != NO_NODE; r = s->read_next[r])
         add_edge(s, s->read_node[r], node, 0);
@@ -165,6 +175,7 @@ static void build_graph(Sched *s, const Block *b, uint32_t end)
     Ir *ir = s->ir;
     uint32_t last_ordered = NO_NODE;
     s->n_nodes = s->n_edges = s->n_reads = 0;
+    s->wgmma_wait = NO_NODE;
     for (uint32_t i = b->first; i < end;) {
         Node *n = &s->node[s->n_nodes];
         *n = (Node){.first = i, .edges = NO_NODE, .next = NO_NODE};
@@ -176,6 +187,8 @@ static void build_graph(Sched *s, const Block *b, uint32_t end)
         n->ordered = !(lead->flags & IF_PLAIN);
         for (uint32_t k = n->first; k < i; k++)
             note_insn(s, s->n_nodes, &ir->insns[k]);
+        if (lead->op == OP_WGMMA_WAIT_GROUP)
+            s->wgmma_wait = s->n_nodes;
         if (n->ordered) {
             add_edge(s, last_ordered, s->n_nodes, 1);
             last_ordered = s->n_nodes;
@@ -407,12 +420,28 @@ static void schedule_block(Sched *s, uint32_t b)
     memcpy(ir->insns + blk->first, s->tmp, n * sizeof *s->tmp);
 }
 
+static bool is_wgmma(const IrInsn *in)
+{
+    return in->kind == OK_WGMMA && !(in->flags & IF_DEAD);
+}
+
+static void mark_accumulators(Sched *s)
+{
+    const Ir *ir = s->ir;
+    s->async_d = arena_new(ir->a, uint8_t, ir->n_vals + 1);
+    for (uint32_t i = 0; i < ir->n_insns; i++)
+        for (uint32_t k = 0; is_wgmma(&ir->insns[i]) && k < ir->insns[i].n_dst; k++)
+            if (cell_is_val(ir->cells[ir->insns[i].dst + k]))
+                s->async_d[ir->cells[ir->insns[i].dst + k]] = 1;
+}
+
 void schedule(Ir *ir)
 {
     Live live;
     live_compute(ir, &live, false);
     Sched s = {.ir = ir, .live = &live};
     read_model(&s);
+    mark_accumulators(&s);
     s.node = arena_new(ir->a, Node, ir->n_insns + 1);
     s.tmp = arena_new(ir->a, IrInsn, ir->n_insns + 1);
     s.stamp = arena_new(ir->a, uint32_t, ir->n_vals + 1);
@@ -451,6 +480,35 @@ void attach_waits(Ir *ir)
             }
             if (in->op == OP_TCGEN05_LD && n < MAX_LOADS && in->n_dst)
                 pending[n++] = ir->cells[in->dst];
+        }
+    }
+}
+
+/* ---- wgmma.wait_group ---- */
+
+/* The registers of D are written behind the back of the instructions between: they are kept to the
+ * wait, which reads those of the wgmma before it in its block. */
+void attach_wgmma(Ir *ir)
+{
+    uint32_t *listed = arena_new(ir->a, uint32_t, ir->n_vals + 1); /* block + 1 */
+    Cell *pending = arena_new(ir->a, Cell, ir->n_vals + 1);
+    for (uint32_t b = 0; b < ir->n_blocks; b++) {
+        const Block *blk = &ir->blocks[b];
+        uint32_t n = 0;
+        for (uint32_t i = blk->first; i < blk->first + blk->n; i++) {
+            IrInsn *in = &ir->insns[i];
+            for (uint32_t k = 0; is_wgmma(in) && k < in->n_dst; k++) {
+                Cell v = ir->cells[in->dst + k];
+                if (cell_is_val(v) && listed[v] != b + 1) {
+                    listed[v] = b + 1;
+                    pending[n++] = v;
+                }
+            }
+            if (in->op != OP_WGMMA_WAIT_GROUP || in->flags & IF_DEAD || n == 0)
+                continue;
+            in->waits = ir_cells(ir, n);
+            in->n_waits = (uint16_t)n;
+            memcpy(ir->cells + in->waits, pending, n * sizeof *pending);
         }
     }
 }

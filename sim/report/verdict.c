@@ -59,6 +59,11 @@ void report_roles_of(const KernelReport *k, uint32_t warps, char *text, size_t n
         snprintf(text, n, "nobody");
 }
 
+static bool is_mma(uint8_t kind)
+{
+    return kind == OK_MMA || kind == OK_WGMMA;
+}
+
 /* MMAs that one trip of the backward branch at insn i issues, and how often it was taken. */
 static bool loop_at(const KernelReport *k, uint32_t i, uint64_t *mmas, uint64_t *trips)
 {
@@ -68,7 +73,7 @@ static bool loop_at(const KernelReport *k, uint32_t i, uint64_t *mmas, uint64_t 
         return false;
     *mmas = 0;
     for (uint32_t b = in->target; b < i; b++)
-        *mmas += c->insns[b].opinfo != OP_NONE && c->ops[c->insns[b].opinfo].kind == OK_MMA &&
+        *mmas += c->insns[b].opinfo != OP_NONE && is_mma(c->ops[c->insns[b].opinfo].kind) &&
                  k->sim->pc_issues[c->insns[b].opinfo] > 0;
     *trips = k->sim->pc_issues[in->opinfo];
     return *mmas && *trips;
@@ -80,7 +85,7 @@ static bool loop_at(const KernelReport *k, uint32_t i, uint64_t *mmas, uint64_t 
 static void find_step(const KernelReport *k, Verdict *v)
 {
     const SimResult *s = k->sim;
-    uint64_t all = s->tclass_ops[TC_MMA], best = UINT64_MAX, mmas, trips;
+    uint64_t all = s->tclass_ops[TC_MMA] + s->tclass_ops[TC_WGMMA], best = UINT64_MAX, mmas, trips;
     for (uint32_t i = 0; i < k->code->n_insns; i++) {
         if (!loop_at(k, i, &mmas, &trips) || 5 * mmas * trips < 2 * all || mmas >= best)
             continue;

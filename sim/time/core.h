@@ -143,14 +143,15 @@ typedef struct Smem {
 #define TENSOR_RING 128u /* queued plus completing */
 #define MAX_COMMITS 128u
 typedef struct TensorOp {
-    uint32_t cta, warp, handle, seq;
+    uint32_t cta, warp, seq;
+    uint32_t handle[WG_WARPS]; /* wgmma: of the four warps from `warp` on; else one */
     uint32_t interval, latency, smem_bytes;
     uint32_t front; /* cycles after its start until another may start */
     double flops;
     Cycle ready;              /* may start */
     Cycle started, end, done; /* end: as far as known */
     uint8_t streams;          /* operand streams (own SM, peer SM) that are not read yet */
-    bool cg2, is_copy, is_shift, finished;
+    bool cg2, wgmma, is_copy, is_shift, finished;
 } TensorOp;
 typedef struct Commit {
     uint32_t cta, warp, sync, mask, after; /* after: seq of the warp's last operation */
@@ -226,7 +227,7 @@ typedef struct TWarp {
     uint32_t tensor_seq, tensor_out; /* last tensor operation, how many pend */
     uint32_t cluster_phase;
     Op park;
-    GroupCount bulk, cp;
+    GroupCount bulk, cp, wg;
     WarpStat stat;
     Op pend[OP_BURST];
 } TWarp;
@@ -255,6 +256,7 @@ typedef struct TCta {
     uint64_t started; /* start order: age */
     NamedBarrier bar[N_NAMED_BARRIERS];
     RegPool regs;
+    WgJoin *wg; /* by warpgroup, or NULL */
 } TCta;
 
 /* A request to the chip, served after the quantum. */

@@ -73,6 +73,8 @@ static const char *kind_text(uint32_t kind)
         return "bulk group";
     case OK_CPASYNC_WAIT:
         return "cp.async group";
+    case OK_WGMMA_WAIT:
+        return "wgmma group";
     case OK_TMEM_ALLOC:
         return "tensor-memory columns";
     case OK_SETMAXNREG:

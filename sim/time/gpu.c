@@ -128,6 +128,14 @@ static void build_smem(Arena *a, Smem *s, const Model *m)
     }
 }
 
+static bool uses_class(const Code *c, TClass tc)
+{
+    for (uint32_t i = 0; i < c->n_ops; i++)
+        if (c->ops[i].tclass == tc)
+            return true;
+    return false;
+}
+
 static void build_sm(Arena *a, Sim *s, Sm *sm, uint32_t index)
 {
     const Params *p = &s->p;
@@ -137,6 +145,8 @@ static void build_sm(Arena *a, Sim *s, Sm *sm, uint32_t index)
     sm->n_slots = s->ctas_per_sm * s->n_warps;
     sm->warp = arena_new(a, TWarp, sm->n_slots);
     sm->cta = arena_new(a, TCta, s->ctas_per_sm);
+    for (uint32_t c = 0; uses_class(s->code, TC_WGMMA) && c < s->ctas_per_sm; c++)
+        sm->cta[c].wg = arena_new(a, WgJoin, s->n_warps / WG_WARPS + 1);
     for (uint32_t i = 0; i < sm->n_slots; i++)
         sm->warp[i].score = arena_new(a, uint64_t, s->n_score);
     for (uint32_t k = 0; k < SUBPARTS; k++) {

@@ -118,6 +118,7 @@ static void async_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     TWarp *w = &sm->warp[slot];
     switch ((OpKind)op->kind) {
     case OK_MMA:
+    case OK_WGMMA:
         tensor_issue(sm, slot, op, now);
         delay(w, now + p->mma_issue, ST_MIO_THROTTLE);
         break;
@@ -181,6 +182,7 @@ void issue_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
         sleep_op(sm, w, op, now);
         break;
     case OK_MMA:
+    case OK_WGMMA:
     case OK_COMMIT:
     case OK_TMEM_CP:
     case OK_TMA_LOAD:
@@ -194,6 +196,8 @@ void issue_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     case OK_BULK_WAIT:
     case OK_CPASYNC_COMMIT:
     case OK_CPASYNC_WAIT:
+    case OK_WGMMA_COMMIT:
+    case OK_WGMMA_WAIT:
     case OK_CPASYNC_ARRIVE:
     case OK_MBAR_INIT:
     case OK_MBAR_INVAL:

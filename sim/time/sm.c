@@ -298,6 +298,8 @@ void sm_cta_start(Sm *sm, uint32_t place, uint32_t id, Cycle now)
     c->started = sm->started++;
     c->warps_left = s->n_warps;
     memset(c->bar, 0, sizeof c->bar);
+    if (c->wg)
+        memset(c->wg, 0, (s->n_warps / WG_WARPS + 1) * sizeof *c->wg);
     reg_pool_init(&c->regs, s->n_warps, s->regs, s->n_warps * WARP_LANES * s->regs);
     if (!s->front->ops->cta_start(s->front, c->slot, id, s->err)) {
         s->failed = true;

@@ -34,6 +34,7 @@ static Stall park_reason(uint32_t kind)
         return ST_CLUSTER;
     case OK_BULK_WAIT:
     case OK_CPASYNC_WAIT:
+    case OK_WGMMA_WAIT:
         return ST_GROUP;
     default: /* TMEM_ALLOC, SETMAXNREG */
         return ST_RESOURCE;
@@ -283,6 +284,8 @@ static void group_commit(GroupCount *g)
 
 static bool group_wait_done(const TWarp *w, const Op *op)
 {
+    if (op->kind == OK_WGMMA_WAIT)
+        return sync_groups_done(&w->wg, op->arg0, false);
     return op->kind == OK_BULK_WAIT ? sync_groups_done(&w->bulk, op->arg0, op->arg1 == 1)
                                     : sync_groups_done(&w->cp, op->arg0, false);
 }
@@ -290,10 +293,13 @@ static bool group_wait_done(const TWarp *w, const Op *op)
 void sync_groups_check(Sm *sm, uint32_t slot, Cycle now)
 {
     TWarp *w = &sm->warp[slot];
+    const Params *p = &sm->sim->p;
+    uint32_t kind = w->park.kind;
     if (w->state == WS_PARKED &&
-        (w->park.kind == OK_BULK_WAIT || w->park.kind == OK_CPASYNC_WAIT) &&
+        (kind == OK_BULK_WAIT || kind == OK_CPASYNC_WAIT || kind == OK_WGMMA_WAIT) &&
         group_wait_done(w, &w->park))
-        sync_unpark(sm, slot, sync_key(&w->park), now + sm->sim->p.group_wake, 0);
+        sync_unpark(sm, slot, sync_key(&w->park),
+                    now + (kind == OK_WGMMA_WAIT ? p->lat_commit : p->group_wake), 0);
 }
 
 static void group_wait(Sm *sm, uint32_t slot, const Op *op, Cycle now)
@@ -465,8 +471,12 @@ void sync_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     case OK_CPASYNC_COMMIT:
         group_commit(&w->cp);
         break;
+    case OK_WGMMA_COMMIT:
+        group_commit(&w->wg);
+        break;
     case OK_BULK_WAIT:
     case OK_CPASYNC_WAIT:
+    case OK_WGMMA_WAIT:
         group_wait(sm, slot, op, now);
         break;
     case OK_CPASYNC_ARRIVE:

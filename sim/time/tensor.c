@@ -119,6 +119,27 @@ static void open_if_room(Sm *sm, Cycle now)
         sm_open(sm, P_TENSOR, now);
 }
 
+/* A warp's quarter of a wgmma: true if all four have issued, with their handles in e. */
+static bool join_warpgroup(Sm *sm, uint32_t slot, const Op *op, TensorOp *e)
+{
+    TWarp *w = &sm->warp[slot];
+    WgJoin *j = &sm->cta[w->cta].wg[w->id / WG_WARPS];
+    w->wg.issued++;
+    WgResult r = wg_join(j, w->id % WG_WARPS, op->arg0, op->handle, e->handle);
+    if (r == WG_MISMATCH || r == WG_TOO_FAR)
+        fault_at(sm->sim, op->info, ERR_FAULT, wg_result_text(r), 0);
+    e->wgmma = true;
+    e->warp = w->id / WG_WARPS * WG_WARPS;
+    return r == WG_COMPLETE;
+}
+
+/* The front end's step of each part. */
+static void run_parts(Sm *sm, const TensorOp *e, AsyncStep step)
+{
+    for (uint32_t i = 0; i < (e->wgmma ? WG_WARPS : 1u); i++)
+        sm_async(sm, e->cta, e->handle[i], step);
+}
+
 void tensor_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 {
     Tensor *t = &sm->tensor;
@@ -128,10 +149,12 @@ void tensor_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     TensorOp *e = &t->ring[t->tail % TENSOR_RING];
     *e = (TensorOp){.cta = w->cta,
                     .warp = w->id,
-                    .handle = op->handle,
+                    .handle = {op->handle},
                     .seq = t->tail,
                     .ready = now + p->lat_issue};
-    if (op->kind == OK_MMA) {
+    if (op->kind == OK_WGMMA && !join_warpgroup(sm, slot, op, e))
+        return;
+    if (op->kind != OK_TMEM_CP) {
         mma_shape(sm->sim, op, e);
         count_work(sm, e, p->rate[op->arg1 >> MMA_RATE_SHIFT & 0xff]);
         sm->sim->res->mma_flops += (uint64_t)e->flops;
@@ -139,7 +162,8 @@ void tensor_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
         copy_shape(p, op, e);
     }
     w->tensor_seq = t->tail++;
-    w->tensor_out++;
+    if (!e->wgmma)
+        w->tensor_out++;
     sm->cta[w->cta].out++;
     if (!t->posted && (!t->running[MMA] || e->is_copy)) {
         t->posted = true;
@@ -164,7 +188,7 @@ static void start_one(Sm *sm, TensorOp *e, Cycle now)
     t->front_free = now + e->front;
     e->started = now;
     e->end = now + e->interval;
-    sm_async(sm, e->cta, e->handle, ASYNC_READ);
+    run_parts(sm, e, ASYNC_READ);
     e->streams = e->smem_bytes == 0 ? 0 : e->cg2 && peer_of(sm) != sm ? 2 : 1;
     SmemClient client = e->is_copy ? SC_COPY : SC_MMA;
     SmemJob job = {.left = e->smem_bytes, .flight = sm->rank, .due = e->end};
@@ -282,8 +306,14 @@ void tensor_done(Sm *sm, uint32_t seq, Cycle now)
     assert(seq == t->head);
     TensorOp e = t->ring[seq % TENSOR_RING];
     t->head++;
-    sm_async(sm, e.cta, e.handle, ASYNC_DONE);
-    sm->warp[sm_slot(sm, e.cta, e.warp)].tensor_out--;
+    run_parts(sm, &e, ASYNC_DONE);
+    if (!e.wgmma)
+        sm->warp[sm_slot(sm, e.cta, e.warp)].tensor_out--;
+    for (uint32_t i = 0; e.wgmma && i < WG_WARPS; i++) {
+        uint32_t slot = sm_slot(sm, e.cta, e.warp + i);
+        sm->warp[slot].wg.done++;
+        sync_groups_check(sm, slot, now);
+    }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < t->n_commits; i++) {
         if (t->commit[i].after == seq)
