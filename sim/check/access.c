@@ -186,6 +186,7 @@ void access_lanes(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
         Act a =
             act_warp(k, x->w, in, (uint16_t)((writes ? ACC_WRITE : 0) | (strong ? ACC_ATOMIC : 0)));
         touch_lanes(k, &l, &a);
+        sync_remote(k, a.warp, l.addr[first_lane(l.shared)], a.insn);
     }
     if (ii->cls == CL_LD)
         load_defined(k, x->w, in, &l, mask);

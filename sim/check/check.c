@@ -105,6 +105,8 @@ static void build(Checker *k, Exec *x)
         w->def = arena_new(&k->root->launch, uint32_t, c->n_slots + 1);
         w->origin = arena_new(&k->root->launch, uint32_t, c->n_slots + 1);
         w->loaded = arena_new(&k->root->launch, Epoch, c->n_slots + 1);
+        w->remote = arena_new(&k->root->launch, Epoch, k->n_ctas + 1);
+        w->remote_insn = arena_new(&k->root->launch, uint32_t, k->n_ctas + 1);
         w->pdef = arena_new(&k->root->launch, uint32_t, c->n_preds + 1);
     }
     for (uint32_t i = 0; i < k->n_ctas; i++)
@@ -145,7 +147,10 @@ static void start_warp(Checker *k, uint32_t i)
                                           .origin = w->origin,
                                           .loaded = w->loaded,
                                           .regs = k->l.regs_per_thread};
+    fresh.remote = w->remote;
+    fresh.remote_insn = w->remote_insn;
     *w = fresh;
+    memset(w->remote, 0, k->n_ctas * sizeof *w->remote);
     clear_clock(k, w->clk);
     w->clk[i] = 1;
     memset(w->def, 0, (c->n_slots + 1) * sizeof *w->def);
@@ -177,6 +182,7 @@ static void start_cta(Checker *k, CtaCheck *c)
     c->relinquished = false;
     c->alloc_group = 0;
     c->collector = 0;
+    c->clc_failed = false;
 }
 
 static void on_cluster_start(Probe *probe)

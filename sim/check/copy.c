@@ -88,6 +88,24 @@ static bool box_inside(const TensorMap *m, const int32_t *coord)
     return true;
 }
 
+/* clusterlaunchcontrol.try_cancel: 16 bytes, as a load. */
+static void cancel(Checker *k, const ExecCtx *x, const XInsn *in)
+{
+    for (uint32_t i = 0; i < x->n_ops; i++) {
+        const Op *op = &x->ops[i];
+        if (op->kind != OK_CANCEL || !op->handle)
+            continue;
+        const Async *as = record(x, op);
+        Load l = {.smem = as->u.cancel.dst, .ranks = as->u.cancel.mask};
+        load(k, x, in, op, &l);
+        if (!k->ctas[x->cta->rank].clc_failed)
+            continue;
+        Finding *f = finding_add(k, FK_CLC, warp_index(k, warp_check(k, x->w)),
+                                 (uint32_t)(in - k->x->insns));
+        finding_detail(k, f, "a request before this one has found nothing to cancel");
+    }
+}
+
 static void stores(Checker *k, const ExecCtx *x, const XInsn *in)
 {
     WarpCheck *w = warp_check(k, x->w);
@@ -136,6 +154,8 @@ void copy_issued(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii)
 {
     if (ii->cls == CL_TMA_LOAD)
         loads(k, x, in);
+    if (ii->cls == CL_CLC_CANCEL)
+        cancel(k, x, in);
     if (ii->cls == CL_TMA_STORE)
         stores(k, x, in);
     if (ii->cls == CL_CPASYNC)

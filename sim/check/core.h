@@ -52,18 +52,12 @@ typedef enum Class {
     CL_TMEM_DEALLOC,
     CL_TMEM_RELINQUISH,
     CL_FENCE_PROXY,
-    CL_FENCE_TENSORMAP,
-    CL_TENSORMAP_REPLACE,
     CL_CLUSTER_ARRIVE,
     CL_SETMAXNREG,
     CL_BRANCH,
     CL_WGMMA,
-    CL_WGMMA_FENCE,
-    CL_WGMMA_COMMIT,
-    CL_WGMMA_WAIT,
     CL_CLC_CANCEL,
-    CL_CLC_QUERY,
-    CL_COUNT
+    CL_CLC_QUERY
 } Class;
 
 /* How definedness passes through an instruction. */
@@ -91,7 +85,6 @@ typedef enum AgentKind { /* of a warp, besides itself */
                          AK_BULK_READ,
                          AK_BULK_WRITE,
                          AK_CP,
-                         AK_WG,
                          AK_OF_WARP,
                          AK_WARP = AK_OF_WARP,
                          AK_MBAR
@@ -167,6 +160,8 @@ typedef struct WarpCheck {
     uint32_t *origin;   /* [n_slots + 1] why not: ORIGIN_... | insn */
     uint32_t *loaded;   /* [n_slots + 1] time of the tcgen05.ld that fills it, 0: none */
     uint32_t n_loaded;
+    Epoch *remote; /* [n_ctas] time of the last access to that CTA's shared memory, 0: none */
+    uint32_t *remote_insn;
     uint32_t regs; /* setmaxnreg */
     uint32_t want; /* registers it waits for, 0: none */
     uint32_t want_insn;
@@ -193,6 +188,7 @@ typedef struct CtaCheck {
     uint32_t last_alloc; /* columns */
     bool relinquished;
     uint8_t alloc_group;
+    bool clc_failed;    /* a query has said that nothing was cancelled */
     uint64_t collector; /* 1 + descriptor with which A was filled */
     uint32_t free_regs;
 } CtaCheck;
@@ -301,6 +297,8 @@ void on_cluster_barrier(Probe *w);
 void on_async_done(Probe *w, uint32_t rank, uint32_t warp, const Op *op);
 void on_warp_end(Probe *w, uint32_t rank, uint32_t warp);
 void on_cluster_end(Probe *w);
+/* Warp w has touched shared memory of another CTA, which must not exit before. */
+void sync_remote(Checker *k, uint32_t warp, uint32_t addr, uint32_t insn);
 void sync_setmaxnreg(Checker *k, const Warp *w, const XInsn *in);
 AsyncRec *async_rec(Checker *k, uint32_t rank, uint32_t handle);
 

@@ -12,7 +12,7 @@ static const FaultWords table[] = {
     {"no initialised mbarrier", FK_MBAR_UNINIT},
     {"matrix descriptor", FK_DESCRIPTOR},
     {"instruction descriptor", FK_DESCRIPTOR},
-    {"an operand of tcgen05.mma", FK_DESCRIPTOR},
+    {"reaches beyond", FK_DESCRIPTOR},
     {"which has exited", FK_EXITED_CTA},
     {"may access lanes", FK_TMEM_LANE},
     {"tcgen05.dealloc", FK_TMEM_FREE},
@@ -29,6 +29,7 @@ static const FaultWords table[] = {
     {"barrier ", FK_BARRIER},
     {"shared address", FK_ADDRESS},
     {"global address", FK_ADDRESS},
+    {"are in no allocation", FK_ADDRESS},
     {"local", FK_ADDRESS},
     {"parameters", FK_ADDRESS},
 };

@@ -79,6 +79,10 @@ void plain_class(Checker *k, const Warp *warp, const XInsn *in, const InsnInfo *
         wait_ld(warp_check(k, warp), k);
     if (ii->cls == CL_FENCE_PROXY)
         fence_proxy(k, warp, in);
+    if (in->ci->op == OP_CLC_IS_CANCELED) {
+        const uint32_t *flag = opd_row(warp, opd(warp, in, 1), 3);
+        k->ctas[warp->cta->rank].clc_failed |= flag[first_lane(warp->mask)] != 1;
+    }
 }
 
 static void cp_commit(WarpCheck *w)
@@ -152,6 +156,7 @@ static void after(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
     case CL_TMA_LOAD:
     case CL_TMA_STORE:
     case CL_CPASYNC:
+    case CL_CLC_CANCEL:
         copy_issued(k, x, in, ii);
         break;
     case CL_MMA:

@@ -127,15 +127,16 @@ static void release(Checker *k, Mbar *b, const ProbeMbar *e, uint32_t warp, uint
 {
     WarpCheck *w = &k->warps[warp];
     const AsyncRec *r = e->op->handle ? async_rec(k, e->rank, e->op->handle) : NULL;
-    bool later = e->op->kind == OK_COMMIT || e->op->kind == OK_TMA_LOAD;
+    bool later = e->op->kind == OK_COMMIT || e->op->kind == OK_TMA_LOAD || e->op->kind == OK_CANCEL;
     if (later && r && r->clk) {
         check_seen(k, b, r->clk, warp, insn);
         clock_join(k, b->acc, r->clk);
-        if (e->op->kind == OK_TMA_LOAD)
+        if (e->op->kind != OK_COMMIT)
             check_phase(k, b, r, warp);
         return;
     }
     check_seen(k, b, w->clk, warp, insn);
+    sync_remote(k, warp, b->addr, insn);
     if (k->l.code->insns[insn].mod[MC_SEM] != MV_SEM_RELAXED)
         clock_join(k, b->acc, w->clk);
     if (e->op->kind == OK_CPASYNC_ARRIVE && w->cp_head != w->cp_tail) {

@@ -66,6 +66,8 @@ static FindingKind shared_kind(const Checker *k, const Cell *c, const Act *a)
     bool c_async = agent_kind(k, c->agent) != AK_WARP, a_writes = a->flags & ACC_WRITE;
     if ((c->flags | a->flags) & ACC_INIT)
         return FK_MBAR_OVERWRITTEN;
+    if (k->info[c->insn].cls == CL_CLC_CANCEL && !a_writes)
+        return FK_CLC;
     if (!c_async)
         return agent_kind(k, a->agent) == AK_WARP ? FK_RACE_SHARED
                : a_writes                         ? FK_OVERWRITE

@@ -172,6 +172,34 @@ void on_warp_end(Probe *probe, uint32_t rank, uint32_t warp)
                           "shared memory may be given to another CTA");
 }
 
+void sync_remote(Checker *k, uint32_t warp, uint32_t addr, uint32_t insn)
+{
+    WarpCheck *w = &k->warps[warp];
+    uint32_t rank = addr >> 24;
+    if (rank == warp / k->n_warps || rank >= k->n_ctas)
+        return;
+    w->remote[rank] = w->clk[warp];
+    w->remote_insn[rank] = insn;
+}
+
+/* Somebody of the CTA must have learnt of the last access from outside before the CTA ends. */
+static void remote_at_end(Checker *k, uint32_t warp)
+{
+    const WarpCheck *w = &k->warps[warp];
+    for (uint32_t r = 0; r < k->n_ctas; r++) {
+        bool known = w->remote[r] == 0;
+        for (uint32_t i = 0; i < k->n_warps && !known; i++)
+            known = k->warps[r * k->n_warps + i].clk[warp] >= w->remote[r];
+        if (known)
+            continue;
+        Finding *f = finding_add(k, FK_EXITED_CTA, warp, w->remote_insn[r]);
+        finding_detail(k, f,
+                       "it goes to CTA rank %u of the cluster, whose end nothing orders after it: "
+                       "a cluster barrier before the exit is missing",
+                       r);
+    }
+}
+
 static bool anybody_knows(const Checker *k, uint16_t agent, Epoch t)
 {
     for (uint32_t i = 0; i < k->all_warps; i++)
@@ -211,6 +239,7 @@ void on_cluster_end(Probe *probe)
         tmem_at_end(k, &k->ctas[r]);
         for (uint32_t i = 0; i < k->n_warps; i++) {
             WarpCheck *w = &k->warps[r * k->n_warps + i];
+            remote_at_end(k, r * k->n_warps + i);
             if (!w->want)
                 continue;
             Finding *f = finding_add(k, FK_SETMAXNREG, r * k->n_warps + i, w->want_insn);
