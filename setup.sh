@@ -1,7 +1,7 @@
 #!/bin/sh
 # Debian packages that Rao needs to build. Sourced by demo.sh and test.sh: installs what is missing if it may, else says
 # what to install.
-need="gcc libc6-dev cmake make pkg-config libyaml-dev libzstd-dev libjansson-dev $RAO_EXTRA_PACKAGES"
+need="gcc libc6-dev cmake make pkg-config libyaml-dev libzstd-dev liblz4-dev libjansson-dev $RAO_EXTRA_PACKAGES"
 missing=
 for p in $need; do
     dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"

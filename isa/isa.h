@@ -234,6 +234,11 @@ typedef struct Module {
  * research notes in docs/. */
 bool isa_parse(Arena *a, const char *path, const char *text, size_t len, Module **out, Err *err);
 
+/* A copy of the text in which the bodies of all entries but `keep` are blank, line by line as long
+ * as before, so that parsing it costs little and places stay right; NULL: those of .func too, which
+ * leaves the module's variables and the heads of its functions. The text need not be PTX. */
+char *isa_slice(Arena *a, const char *text, size_t len, const char *keep);
+
 /* Reads the file, then isa_parse. ERR_IO if it cannot be read. */
 bool isa_parse_file(Arena *a, const char *path, Module **out, Err *err);
 

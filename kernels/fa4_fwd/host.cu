@@ -357,7 +357,7 @@ double flops_of(const Shape &s, bool causal)
 std::string json_number(double x)
 {
     char text[32];
-    snprintf(text, sizeof(text), "%.3g", x);
+    snprintf(text, sizeof(text), "%.4g", x);
     return std::isfinite(x) ? text : "null";
 }
 
@@ -367,11 +367,11 @@ void print_result(const Options &opt, const Shape &s, int grid, double us, const
     const char *format =
         "{\"kernel\": \"%s\", \"batch\": %d, \"heads\": %d, \"heads_kv\": %d, \"seqlen_q\": %d, "
         "\"seqlen_k\": %d, \"causal\": %s, \"grid\": %d, \"repeats\": %d, \"time_us\": %.3f, "
-        "\"tflops\": %.2f, \"rows_checked\": %d, \"err_o\": %s, \"err_lse\": %s, \"pass\": %s}\n";
+        "\"tflops\": %s, \"rows_checked\": %d, \"err_o\": %s, \"err_lse\": %s, \"pass\": %s}\n";
     printf(format, opt.causal ? "fa4_fwd_causal" : "fa4_fwd", s.batch, s.heads, s.heads_kv,
            s.seqlen_q, s.seqlen_k, opt.causal ? "true" : "false", grid, opt.repeats, us,
-           flops_of(s, opt.causal) / us * 1e-6, opt.rows, json_number(err.o).c_str(),
-           json_number(err.lse).c_str(), pass ? "true" : "false");
+           json_number(flops_of(s, opt.causal) / us * 1e-6).c_str(), opt.rows,
+           json_number(err.o).c_str(), json_number(err.lse).c_str(), pass ? "true" : "false");
     fflush(stdout);
 }
 

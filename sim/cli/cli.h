@@ -7,8 +7,17 @@
 
 #define MAX_SETS 64
 
+typedef struct ExecArgs { /* rao exec */
+    bool time;
+    const char *report, *capture; /* folders */
+    const char *only;             /* regular expression */
+    uint64_t skip, count;
+    char **command; /* the program and its arguments, ended by NULL */
+} ExecArgs;
+
 typedef struct Args {
     RaoOptions opt;
+    ExecArgs exec;
     const char *sets[MAX_SETS];
     const char *json; /* file or "-" */
     const char *operand[8];
@@ -22,7 +31,7 @@ typedef struct Args {
 } Args;
 
 typedef int VerbFn(const Args *a);
-VerbFn verb_run, verb_check, verb_replay, verb_trace, verb_isa, verb_models, verb_bench;
+VerbFn verb_run, verb_check, verb_replay, verb_trace, verb_isa, verb_models, verb_bench, verb_exec;
 
 /* Prints "rao: error: ..." to standard error and returns the usage exit code. */
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

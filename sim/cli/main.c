@@ -6,7 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { V_RUN = 1, V_REPLAY = 2, V_TRACE = 4, V_ISA = 8, V_MODELS = 16, V_BENCH = 32, V_CHECK = 64 };
+enum {
+    V_RUN = 1,
+    V_REPLAY = 2,
+    V_TRACE = 4,
+    V_ISA = 8,
+    V_MODELS = 16,
+    V_BENCH = 32,
+    V_CHECK = 64,
+    V_EXEC = 128
+};
 
 typedef struct Verb {
     const char *name, *operands, *help;
@@ -20,6 +29,8 @@ static const Verb verbs[] = {
      verb_run},
     {"check", "LAUNCH.yaml", "look for hangs, races and misuse; exit code 7 if there are any",
      V_CHECK, 1, 1, verb_check},
+    {"exec", "-- PROGRAM ...", "run an unmodified CUDA program on the simulated GPU", V_EXEC, 0, 0,
+     verb_exec},
     {"replay", "TRACE.rtrace", "time a recorded run again, on this or another model", V_REPLAY, 1,
      1, verb_replay},
     {"trace", "TRACE.rtrace", "print a trace as text, one operation a line, by cycle", V_TRACE, 1,
@@ -48,6 +59,12 @@ typedef enum OptId {
     O_LOWER,
     O_SUPPRESSIONS,
     O_PRINT_LIMIT,
+    O_TIME,
+    O_REPORT,
+    O_CAPTURE,
+    O_ONLY,
+    O_SKIP,
+    O_LAUNCHES,
     O_COUNT
 } OptId;
 
@@ -58,17 +75,17 @@ typedef struct Opt {
 
 static const Opt opts[O_COUNT] = {
     [O_MODEL] = {"--model", "NAME|FILE", "machine model (default b200; replay: the recorded one)",
-                 V_RUN | V_REPLAY | V_TRACE | V_BENCH | V_ISA},
+                 V_RUN | V_REPLAY | V_TRACE | V_BENCH | V_ISA | V_EXEC},
     [O_SET] = {"--set", "KEY=VALUE", "override one model parameter; may be given often",
-               V_RUN | V_REPLAY | V_TRACE | V_MODELS},
+               V_RUN | V_REPLAY | V_TRACE | V_MODELS | V_EXEC},
     [O_SMS] = {"--sms", "N|all", "SMs simulated in detail (default: what is representative)",
-               V_RUN | V_REPLAY},
+               V_RUN | V_REPLAY | V_EXEC},
     [O_FUNCTIONAL] = {"--functional", NULL, "numbers only, no time", V_RUN},
     [O_NO_CHECK] = {"--no-check", NULL, "skip the launch file's checks", V_RUN | V_CHECK},
     [O_MMA] = {"--mma", "fp32|hw",
                "tensor-core sums: plain fp32 (default) or truncated as the hardware does",
-               V_RUN | V_CHECK},
-    [O_THREADS] = {"--threads", "N", "host threads (default: all)", V_RUN},
+               V_RUN | V_CHECK | V_EXEC},
+    [O_THREADS] = {"--threads", "N", "host threads (default: all)", V_RUN | V_EXEC},
     [O_RECORD] = {"--record", "FILE.rtrace", "write what the time core consumed", V_RUN},
     [O_JSON] = {"--json", "FILE|-",
                 "write the report as JSON (schema rao.run/1); - is standard output",
@@ -81,6 +98,14 @@ static const Opt opts[O_COUNT] = {
     [O_SUPPRESSIONS] = {"--suppressions", "FILE", "findings not to be shown (docs/check.md)",
                         V_CHECK},
     [O_PRINT_LIMIT] = {"--print-limit", "N", "findings printed (default 100)", V_CHECK},
+    [O_TIME] = {"--time", NULL, "simulate the launches in time too; events give simulated time",
+                V_EXEC},
+    [O_REPORT] = {"--report", "DIR", "write a report and JSON for each launch; as --time", V_EXEC},
+    [O_CAPTURE] = {"--capture", "DIR", "write each launch as a bundle that rao run repeats",
+                   V_EXEC},
+    [O_ONLY] = {"--only", "REGEX", "time, report and capture only kernels of such a name", V_EXEC},
+    [O_SKIP] = {"--skip", "N", "not the first N launches of those", V_EXEC},
+    [O_LAUNCHES] = {"--count", "N", "at most N launches of those", V_EXEC},
     [O_LOWER] = {"--lower", "FILE.ptx", "print a kernel as lowered to machine operations", V_ISA},
 };
 
@@ -144,6 +169,28 @@ static bool parse_cycles(const char *text, Args *a)
     a->last_cycle = UINT64_MAX;
     return (!*low || parse_uint(low, UINT64_MAX, &a->first_cycle)) &&
            (!colon[1] || parse_uint(colon + 1, UINT64_MAX, &a->last_cycle));
+}
+
+static bool set_exec_option(ExecArgs *x, OptId id, const char *value)
+{
+    switch ((int)id) {
+    case O_TIME:
+        x->time = true;
+        return true;
+    case O_REPORT:
+        x->report = value;
+        return *value;
+    case O_CAPTURE:
+        x->capture = value;
+        return *value;
+    case O_ONLY:
+        x->only = value;
+        return *value;
+    case O_SKIP:
+        return parse_uint(value, UINT64_MAX - 1, &x->skip);
+    default:
+        return parse_uint(value, UINT64_MAX - 1, &x->count);
+    }
 }
 
 static bool set_option(Args *a, OptId id, const char *value)
@@ -210,6 +257,13 @@ static bool set_option(Args *a, OptId id, const char *value)
         ok = parse_uint(value, UINT32_MAX, &n);
         a->opt.print_limit = (uint32_t)n;
         break;
+    case O_TIME:
+    case O_REPORT:
+    case O_CAPTURE:
+    case O_ONLY:
+    case O_SKIP:
+    case O_LAUNCHES:
+        return set_exec_option(&a->exec, id, value);
     case O_COUNT:
         break;
     }
@@ -262,20 +316,22 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], verbs[i].name) == 0)
             v = &verbs[i];
     if (!v)
-        return usage_error(
-            "there is no verb '%s'; the verbs are run, check, replay, trace, isa, models, bench",
-            argv[1]);
+        return usage_error("there is no verb '%s'; the verbs are run, check, exec, replay, trace, "
+                           "isa, models, bench",
+                           argv[1]);
     static Args a;
     a.cta = a.warp = -1;
     a.last_cycle = UINT64_MAX;
     a.opt.print_limit = 100;
     a.opt.set = a.sets;
-    for (int i = 2; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
+    a.exec.count = UINT64_MAX;
+    for (int i = 2; i < argc && !a.exec.command; i++) {
+        if (v->bit == V_EXEC && (strcmp(argv[i], "--") == 0 || argv[i][0] != '-')) {
+            a.exec.command = argv + i + (argv[i][0] == '-'); /* all the rest is the program's */
+        } else if (strcmp(argv[i], "--help") == 0) {
             print_verb_help(stdout, v);
             return RAO_OK;
-        }
-        if (argv[i][0] == '-' && argv[i][1]) {
+        } else if (argv[i][0] == '-' && argv[i][1]) {
             int rc = parse_option(v, &a, argc, argv, &i);
             if (rc != RAO_OK)
                 return rc;

@@ -173,6 +173,10 @@ void exec_free(Exec *x);
  * where. */
 bool exec_load_module(Arena *a, const Module *m, GlobalMem *mem, CodeLayout *layout, Err *err);
 
+/* The second half of it: fills the variables at layout's global_base and const_base, which the
+ * caller has found room for, and sets the windows. */
+void exec_init_module(const Module *m, GlobalMem *mem, CodeLayout *layout);
+
 /* The executor as a front end. Different slots may be driven by different host threads. */
 Front *exec_front(Exec *x);
 

@@ -281,6 +281,24 @@ static void load_var(const Module *m, const CodeLayout *lay, const Var *v, uint8
     }
 }
 
+void exec_init_module(const Module *m, GlobalMem *mem, CodeLayout *lay)
+{
+    uint64_t base[2] = {lay->global_base, lay->const_base};
+    lay->param_window = PARAM_WINDOW;
+    lay->local_window = LOCAL_WINDOW;
+    lay->shared_window = SHARED_WINDOW;
+    if (m->global_bytes)
+        memset(mem_ptr(mem, base[0], m->global_bytes), 0, m->global_bytes);
+    if (m->const_bytes)
+        memset(mem_ptr(mem, base[1], m->const_bytes), 0, m->const_bytes);
+    for (uint32_t i = 0; i < m->n_vars; i++) {
+        const Var *v = &m->vars[i];
+        bool is_const = v->space == SP_CONST;
+        if ((v->space == SP_GLOBAL || is_const) && v->size > 0 && !v->is_extern)
+            load_var(m, lay, v, mem_ptr(mem, base[is_const] + v->offset, v->size));
+    }
+}
+
 bool exec_load_module(Arena *a, const Module *m, GlobalMem *mem, CodeLayout *layout_, Err *err)
 {
     (void)a;
@@ -293,19 +311,9 @@ bool exec_load_module(Arena *a, const Module *m, GlobalMem *mem, CodeLayout *lay
         if (!base[i])
             return err_set(err, ERR_SEMANTIC, (Loc){m->path, 0, 0}, "no room for %llu bytes of %s",
                            (unsigned long long)bytes[i], name[i]);
-        memset(mem_ptr(mem, base[i], bytes[i]), 0, bytes[i]);
     }
-    *layout_ = (CodeLayout){.global_base = base[0],
-                            .const_base = base[1],
-                            .param_window = PARAM_WINDOW,
-                            .local_window = LOCAL_WINDOW,
-                            .shared_window = SHARED_WINDOW};
-    for (uint32_t i = 0; i < m->n_vars; i++) {
-        const Var *v = &m->vars[i];
-        bool is_const = v->space == SP_CONST;
-        if ((v->space == SP_GLOBAL || is_const) && v->size > 0 && !v->is_extern)
-            load_var(m, layout_, v, mem_ptr(mem, base[is_const] + v->offset, v->size));
-    }
+    *layout_ = (CodeLayout){.global_base = base[0], .const_base = base[1]};
+    exec_init_module(m, mem, layout_);
     return true;
 }
 

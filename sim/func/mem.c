@@ -206,6 +206,11 @@ bool mem_at(const GlobalMem *m, uint32_t i, uint64_t *addr, uint64_t *bytes, voi
     return true;
 }
 
+uint32_t mem_count(const GlobalMem *m)
+{
+    return m->n_allocs;
+}
+
 uint64_t mem_used(const GlobalMem *m)
 {
     uint64_t sum = 0;

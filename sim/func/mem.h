@@ -61,6 +61,8 @@ void *mem_ptr(const GlobalMem *m, uint64_t addr, uint64_t bytes);
 /* The allocation that holds addr: its host pointer, start and size; NULL if there is none. */
 void *mem_object(const GlobalMem *m, uint64_t addr, uint64_t *start, uint64_t *bytes);
 
+uint32_t mem_count(const GlobalMem *m);
+
 /* Bytes of all allocations. */
 uint64_t mem_used(const GlobalMem *m);
 

@@ -1,0 +1,13 @@
+/* What the parts of libcudart.so.13 share. */
+#ifndef RAO_CUDA_RT_H
+#define RAO_CUDA_RT_H
+
+#include "sim/cuda/abi.h"
+
+/* Remembers an error for cudaGetLastError; hands it through. */
+int rt_ret(GpuError e);
+
+/* The kernel behind a host function's address, or a kernel's handle; NULL: neither. */
+GpuKernel *rt_kernel(const void *func);
+
+#endif

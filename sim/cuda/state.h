@@ -1,0 +1,215 @@
+/* What the parts of the simulated GPU share. Private to sim/cuda. */
+#ifndef RAO_CUDA_STATE_H
+#define RAO_CUDA_STATE_H
+
+#include <pthread.h>
+
+#include "sim/api/kernel.h"
+#include "sim/api/rao.h"
+#include "sim/cuda/gpu.h"
+
+/* What `rao exec` asks for; it hands the options on in RAO_EXEC_* variables (options.c). */
+typedef struct ExecOptions {
+    const char *model;
+    const char *set;  /* "KEY=VALUE" lines */
+    const char *only; /* extended regular expression on the kernel's name; NULL: all */
+    uint64_t skip, count;
+    const char *report, *capture; /* folders or NULL */
+    const char *status;           /* file that findings are appended to, or NULL */
+    bool time;                    /* chosen launches are simulated in time */
+    uint32_t sms, threads;
+    bool mma_hw;
+} ExecOptions;
+
+struct GpuKernel {
+    GpuModule *module;
+    const Func *head; /* in the module's skeleton */
+    Module *ptx;      /* with its body and its body alone; NULL: not parsed yet */
+    const Func *func;
+    Code *code[2];   /* NULL: not lowered yet; [1] for launches with clusters */
+    int max_dynamic; /* cudaFuncAttributeMaxDynamicSharedMemorySize, 0: not set */
+    int carveout, cluster_policy;
+    bool big_cluster; /* non-portable sizes are allowed */
+    int cluster_must_be_set, cluster[3];
+};
+
+struct GpuModule {
+    GpuModule *next;
+    Arena arena;
+    char *name; /* of the PTX file in messages and bundles */
+    const void *image;
+    const char *text; /* NULL: not read yet */
+    size_t len;
+    Module *skeleton; /* heads of all functions, and the variables */
+    CodeLayout layout;
+    GpuKernel *kernels; /* one per entry */
+    uint32_t n_kernels;
+    GpuError bad; /* what reading it gave */
+    bool written; /* the text lies in the report's folder */
+};
+
+struct GpuStream {
+    GpuStream *next;
+    uint32_t flags;
+    int priority;
+    uint64_t id;
+    double now_us;
+    GpuGraph *capture; /* being recorded */
+    uint64_t capture_id;
+    bool capture_broken;
+};
+
+struct GpuEvent {
+    uint32_t flags;
+    bool recorded;
+    double at_us;
+    GpuStream *captured; /* recorded last while this stream was capturing */
+};
+
+/* A launch with its parameters, ready to be checked again and run. */
+typedef struct LaunchOp {
+    GpuKernel *kernel;
+    uint32_t grid[3], block[3], cluster[3], shared;
+    bool cooperative;
+    uint8_t *params; /* param_bytes; owned */
+    uint32_t param_bytes;
+} LaunchOp;
+
+typedef enum OpType { GOP_LAUNCH, GOP_COPY, GOP_FILL, GOP_CALL, GOP_RECORD } OpType;
+
+typedef struct GpuOp { /* something a stream does */
+    OpType type;
+    union {
+        LaunchOp launch;
+        GpuCopy copy;
+        GpuFill fill;
+        struct {
+            void (*fn)(void *);
+            void *user;
+        } call;
+        GpuEvent *record;
+    } u;
+} GpuOp;
+
+struct GpuGraph {
+    GpuOp *ops;
+    uint32_t n, cap;
+};
+
+typedef struct Timed { /* what an earlier launch took: one entry of a growing list */
+    uint64_t hash;
+    uint64_t launch; /* its number */
+    double us;
+    uint64_t cycles;
+} Timed;
+
+typedef struct Gpu {
+    pthread_mutex_t lock;
+    bool ready;
+    ExecOptions opt;
+    Arena arena; /* lives as long as the process */
+    Model model;
+    GlobalMem *mem;
+    GpuError sticky;
+    GpuRange *ranges; /* by address; what mem's table does not say */
+    uint32_t n_ranges, cap_ranges, next_range;
+    uint64_t device_bytes; /* allocated */
+    GpuModule *modules;
+    uint32_t next_module;
+    GpuStream default_stream; /* head of the list of all */
+    uint64_t next_stream, next_capture;
+    uint32_t capturing; /* streams */
+    double busy_us;     /* until when the last kernel runs */
+    uint64_t n_launches, n_matches;
+    Timed *timed;
+    uint32_t n_timed, cap_timed;
+    bool said_no_time;
+    char **missing; /* names that have been printed */
+    uint32_t n_missing;
+} Gpu;
+
+/* Takes the lock and starts the GPU if need be. */
+Gpu *gpu_enter(void);
+/* Gives the lock back; hands `e` through. */
+GpuError gpu_leave(GpuError e);
+
+/* ---- options.c ---- */
+void options_read(ExecOptions *o);
+
+/* ---- gpu.c ---- */
+/* Standard error, each line begun with "rao exec: ". */
+void gpu_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Prints an error of the simulated program or of its code with its PTX line, and tells `rao exec`.
+ * A deadlock ends the process with 4. m: whose text the place is in, or NULL. Returns what the call
+ * returns; a fault becomes sticky. */
+GpuError gpu_report(Gpu *g, const GpuModule *m, const Code *code, const Err *err);
+void gpu_note_status(const Gpu *g, RaoStatus status);
+/* Zeroed; no memory ends the process. */
+void *gpu_alloc(size_t bytes);
+/* Room for one more than n elements. */
+void *gpu_grow(void *list, uint32_t n, uint32_t *cap, size_t elem);
+
+/* ---- memory.c ---- */
+/* Host pointer to the bytes of a box of an operation; NULL: not wholly in one allocation. Plain
+ * host memory is taken at its word. */
+uint8_t *memory_at(Gpu *g, uint64_t addr, uint64_t bytes, bool *is_device);
+/* Room for the module's .global and .const variables, filled: m->layout. Modules with managed
+ * variables get room that the host reaches too. */
+bool memory_place_variables(Gpu *g, GpuModule *m, Err *err);
+void memory_drop_variables(Gpu *g, GpuModule *m);
+GpuError memory_copy(Gpu *g, const GpuCopy *c);
+GpuError memory_fill(Gpu *g, const GpuFill *f);
+
+/* ---- image.c ---- */
+/* PTX text in an image that suits the target. GPU_NO_BINARY etc. with a message. */
+GpuError image_text(Gpu *g, Arena *a, const void *image, const char *name, const char **text,
+                    size_t *len);
+/* Bytes of an image from its own headers; 0: cannot be told. */
+size_t image_bytes(const void *image);
+
+/* ---- module.c ---- */
+/* Reads the image if that has not been done. */
+GpuError module_read(Gpu *g, GpuModule *m);
+/* Parse and lower the kernel if that has not been done. */
+GpuError kernel_parse(Gpu *g, GpuKernel *k);
+GpuError kernel_lower(Gpu *g, GpuKernel *k, bool clustered);
+void module_write(Gpu *g, GpuModule *m, const char *folder);
+
+/* ---- stream.c ---- */
+GpuError stream_submit(Gpu *g, GpuStream *s, const GpuOp *op);
+void op_free(GpuOp *op);
+
+/* ---- launch.c ---- */
+GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s);
+
+/* ---- timing.c ---- */
+typedef struct Timing { /* of one launch */
+    uint64_t number;    /* of the launch, from 0 */
+    bool chosen;        /* by --only, --skip, --count */
+    bool wanted;        /* it is to be simulated in time */
+    bool in_place;      /* by this process, and that is the run */
+    int pid, fd;        /* the process that does it and its pipe; pid 0: none */
+    uint64_t hash;
+    double us;
+    uint64_t cycles;
+} Timing;
+void timing_start(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k);
+/* False, with err set: the run with time failed. */
+bool timing_finish(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k, Err *err);
+
+/* ---- reach.c ---- */
+/* Marks what a launch can reach: allocations whose addresses are among its parameters, the module's
+ * variables, or the contents of such allocations (at multiples of 8 bytes). reached[i] is of the
+ * i-th allocation of g->mem. Returns their bytes. */
+uint64_t reach_mark(Gpu *g, const LaunchOp *op, bool **reached);
+uint64_t reach_bytes(Gpu *g, const LaunchOp *op);
+
+/* ---- capture.c, write.c ---- */
+/* Writes the launch as a bundle that `rao run` repeats. */
+void capture_write(Gpu *g, const LaunchOp *op, const Timing *t, const KernelRun *k);
+void report_write(Gpu *g, const LaunchOp *op, const Timing *t, const KernelRun *k,
+                  const KernelTime *kt, const Err *err);
+/* A launch that took the time of an earlier one. */
+void report_repeat(Gpu *g, const LaunchOp *op, const Timing *t, const Timed *known);
+
+#endif
