@@ -21,6 +21,7 @@ typedef enum GpuError {
 #define ERROR(id, number, runtime, driver, text) GPU_##id = number,
 #include "sim/cuda/error.def"
 #undef ERROR
+    GPU_IS_INT = -1 /* never an error: the type is a signed one, as the interface's int */
 } GpuError;
 
 /* NULL if there is no such error. */

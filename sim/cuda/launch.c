@@ -162,6 +162,16 @@ static bool times_in_place(const Gpu *g, const LaunchOp *op, bool timed)
     return op->cooperative || (timed && g->opt.sms == SMS_ALL);
 }
 
+/* CTAs that the chip holds at once; a launch that does not fit runs, too, where time is not asked.
+ */
+static uint32_t resident(KernelRun *k)
+{
+    SimPlan plan;
+    Err err = {0};
+    bool ok = sim_plan(&k->sim, k->exec.grid, k->exec.block, k->exec.cluster, &plan, &err);
+    return ok ? plan.resident : 0;
+}
+
 static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
 {
     Err err = {0};
@@ -169,8 +179,10 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     RunStats stats;
     bool ok = true;
     timing_start(g, op, t, k);
-    if (!t->in_place)
+    if (!t->in_place) {
+        k->exec.resident = resident(k);
         ok = kernel_run(&a, k, host_threads(g), &stats, &err);
+    }
     Err late = {0};
     if (!timing_finish(g, op, t, k, ok ? &err : &late))
         ok = false;
