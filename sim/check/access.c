@@ -140,6 +140,22 @@ static void check_stored(Checker *k, const Warp *warp, const XInsn *in, const La
 
 /* ---- Accesses ---- */
 
+/* Whether a store of whole words changes nothing: several warps may well write the same value. */
+static bool stores_same(const Checker *k, const Warp *warp, const Lanes *l)
+{
+    if (l->elem_bytes % 4 || l->val->n * 4u != l->bytes)
+        return false;
+    for (uint32_t m = l->shared; m; m &= m - 1) {
+        uint32_t i = first_lane(m), rank = l->addr[i] >> 24, at = l->addr[i] & 0xffffff;
+        if (rank >= k->n_ctas || at + l->bytes > k->x->shared_bytes)
+            return false;
+        for (uint32_t j = 0; j < l->val->n; j++)
+            if (memcmp(k->x->ctas[rank].shared + at + 4 * j, &opd_row(warp, l->val, j)[i], 4) != 0)
+                return false;
+    }
+    return true;
+}
+
 /* Neighbouring lanes share granules: one look for each run of lanes that lie behind each other. */
 static void touch_lanes(Checker *k, const Lanes *l, const Act *a)
 {
@@ -185,6 +201,8 @@ void access_lanes(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
     if (l.shared) {
         Act a =
             act_warp(k, x->w, in, (uint16_t)((writes ? ACC_WRITE : 0) | (strong ? ACC_ATOMIC : 0)));
+        if (ii->cls == CL_ST && stores_same(k, x->w, &l))
+            a.flags |= ACC_SAME;
         touch_lanes(k, &l, &a);
         sync_remote(k, a.warp, l.addr[first_lane(l.shared)], a.insn);
     }

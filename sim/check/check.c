@@ -147,6 +147,7 @@ static void start_warp(Checker *k, uint32_t i)
                                           .origin = w->origin,
                                           .loaded = w->loaded,
                                           .regs = k->l.regs_per_thread};
+    clock_free(k, w->fenced);
     fresh.remote = w->remote;
     fresh.remote_insn = w->remote_insn;
     *w = fresh;

@@ -52,6 +52,7 @@ typedef enum Class {
     CL_TMEM_DEALLOC,
     CL_TMEM_RELINQUISH,
     CL_FENCE_PROXY,
+    CL_FENCE,
     CL_CLUSTER_ARRIVE,
     CL_SETMAXNREG,
     CL_BRANCH,
@@ -101,6 +102,7 @@ enum { /* flags of cells and acts */
        ACC_ATOMIC = 4, /* atomic, or ordered: no race among such */
        ACC_INIT = 8,   /* mbarrier.init */
        ACC_FREE = 16,  /* tcgen05.dealloc */
+       ACC_SAME = 32,  /* writes what is there already; not kept in cells */
 };
 
 /* One access that later ones may race with. */
@@ -147,6 +149,7 @@ typedef struct AsyncRec { /* an operation in flight whose completion releases so
 
 typedef struct WarpCheck {
     Epoch *clk;
+    Epoch *fenced;              /* clk at the last fence, or NULL */
     uint16_t agent[AK_OF_WARP]; /* 0: not yet made */
     Epoch time[AK_OF_WARP];     /* of the operations issued next */
     Epoch cp_mark[CP_MARKS];

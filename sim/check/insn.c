@@ -6,7 +6,7 @@
 static bool one_thread_only(const InsnInfo *ii)
 {
     return ii->cls == CL_MMA || ii->cls == CL_COMMIT || ii->cls == CL_TMEM_CP ||
-           ii->cls == CL_TMA_LOAD || ii->cls == CL_TMA_STORE;
+           ii->cls == CL_TMA_LOAD;
 }
 
 /* Loads and stores of bytes may well be issued by several lanes, each with its own addresses. */
@@ -62,6 +62,15 @@ static void fence_proxy(Checker *k, const Warp *warp, const XInsn *in)
     warp_tick(k, w);
 }
 
+/* fence, membar, fence.mbarrier_init: what a relaxed arrival on the cluster barrier hands on. */
+static void fence(Checker *k, WarpCheck *w)
+{
+    if (!w->fenced)
+        w->fenced = clock_new(k);
+    memcpy(w->fenced, w->clk, k->n_agents * sizeof *w->clk);
+    warp_tick(k, w);
+}
+
 static void wait_ld(WarpCheck *w, const Checker *k)
 {
     uint16_t agent = w->agent[AK_TLD];
@@ -79,6 +88,8 @@ void plain_class(Checker *k, const Warp *warp, const XInsn *in, const InsnInfo *
         wait_ld(warp_check(k, warp), k);
     if (ii->cls == CL_FENCE_PROXY)
         fence_proxy(k, warp, in);
+    if (ii->cls == CL_FENCE)
+        fence(k, warp_check(k, warp));
     if (in->ci->op == OP_CLC_IS_CANCELED) {
         const uint32_t *flag = opd_row(warp, opd(warp, in, 1), 3);
         k->ctas[warp->cta->rank].clc_failed |= flag[first_lane(warp->mask)] != 1;
@@ -122,12 +133,17 @@ static void before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
     case CL_FENCE_PROXY:
         fence_proxy(k, x->w, in);
         break;
+    case CL_FENCE:
+        fence(k, w);
+        break;
     case CL_TMEM_WAIT_LD:
         wait_ld(w, k);
         break;
     case CL_CLUSTER_ARRIVE:
         if (in->ci->mod[MC_SEM] != MV_SEM_RELAXED)
             clock_join(k, k->cluster.acc, w->clk);
+        else if (w->fenced)
+            clock_join(k, k->cluster.acc, w->fenced);
         warp_tick(k, w);
         break;
     case CL_SETMAXNREG:

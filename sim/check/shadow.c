@@ -134,7 +134,8 @@ static bool lacks_fence(const Checker *k, const Cell *c, const Act *a)
 
 static void check_pair(Checker *k, const Cell *c, const Act *a, bool is_ordered, Spot s)
 {
-    if (!((c->flags | a->flags) & ACC_WRITE) || (c->flags & a->flags & ACC_ATOMIC))
+    bool same = c->flags & ACC_WRITE && a->flags & ACC_SAME && c->agent < k->all_warps;
+    if (!((c->flags | a->flags) & ACC_WRITE) || (c->flags & a->flags & ACC_ATOMIC) || same)
         return;
     if (!is_ordered)
         report_race(k, c, a, s);
@@ -145,10 +146,11 @@ static void check_pair(Checker *k, const Cell *c, const Act *a, bool is_ordered,
 void shadow_touch(Checker *k, Gran *g, uint16_t mask, const Act *a, Spot s)
 {
     uint32_t *link = &g->head;
+    uint16_t flags = a->flags & (uint16_t)~ACC_SAME;
     bool merged = false;
     while (*link) {
         Cell *c = cell_at(k, *link);
-        bool mine = c->agent == a->agent && c->epoch == a->epoch && c->flags == a->flags;
+        bool mine = c->agent == a->agent && c->epoch == a->epoch && c->flags == flags;
         bool is_ordered = ordered(k, c, a);
         if (c->mask & mask)
             check_pair(k, c, a, is_ordered, s);
@@ -173,7 +175,7 @@ void shadow_touch(Checker *k, Gran *g, uint16_t mask, const Act *a, Spot s)
                             .agent = a->agent,
                             .mask = mask,
                             .warp = (uint16_t)a->warp,
-                            .flags = a->flags,
+                            .flags = flags,
                             .insn = a->insn};
     g->head = i;
 }

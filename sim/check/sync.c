@@ -88,6 +88,7 @@ void on_waited(Probe *probe, uint32_t rank, uint32_t warp, const Op *op)
         learn(k, i, AK_TST, w->time[AK_TST]);
         w->time[AK_TST]++;
         break;
+    case OK_PLAIN:        /* a paired allocation that the other CTA's has completed */
     case OK_TMEM_ALLOC: { /* the address is written to shared memory by the warp */
         const AsyncPool *p = k->x->ctas[rank].async;
         Act a = {.clk = w->clk,

@@ -41,6 +41,7 @@ static const Name names[] = {
     {"tcgen05_alloc", CL_TMEM_ALLOC, FLOW_MADE},
     {"tcgen05_dealloc", CL_TMEM_DEALLOC, FLOW_MADE},
     {"tcgen05_relinquish", CL_TMEM_RELINQUISH, FLOW_MADE},
+    {"fence", CL_FENCE, FLOW_MADE},
     {"fence_proxy_async", CL_FENCE_PROXY, FLOW_MADE},
     {"barrier_cluster_arrive", CL_CLUSTER_ARRIVE, FLOW_MADE},
     {"setmaxnreg", CL_SETMAXNREG, FLOW_MADE},
