@@ -391,6 +391,22 @@ START_TEST(a_correct_kernel_is_silent)
 }
 END_TEST
 
+/* ---- Source lines ---- */
+
+START_TEST(a_finding_names_the_source_line)
+{
+    char *ptx = slurp(TEST_DIR "/bugs/race_read.ptx");
+    Seen s;
+    run_text(ptx, &s);
+    json_t *f = json_array_get(json_object_get(s.json, "findings"), 0),
+           *source = json_object_get(json_object_get(f, "at"), "source");
+    ck_assert_int_eq(line_of(source), 42);
+    ck_assert_str_eq(json_string_value(json_object_get(source, "file")), "kernel.cu");
+    json_decref(s.json);
+    free(ptx);
+}
+END_TEST
+
 /* ---- Suppressions ---- */
 
 START_TEST(a_suppressed_finding_is_no_error)
@@ -457,6 +473,7 @@ int main(void)
     tcase_add_loop_test(c, a_bug_is_found_and_its_twin_is_silent, 0, n_bugs);
     tcase_add_loop_test(c, a_mutant_of_fa4_is_found, 0, (int)(sizeof mutants / sizeof *mutants));
     tcase_add_loop_test(c, a_correct_kernel_is_silent, 0, (int)(sizeof silent / sizeof *silent));
+    tcase_add_test(c, a_finding_names_the_source_line);
     tcase_add_test(c, a_suppressed_finding_is_no_error);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);

@@ -143,14 +143,17 @@ static void check_stored(Checker *k, const Warp *warp, const XInsn *in, const La
 /* Whether a store of whole words changes nothing: several warps may well write the same value. */
 static bool stores_same(const Checker *k, const Warp *warp, const Lanes *l)
 {
-    if (l->elem_bytes % 4 || l->val->n * 4u != l->bytes)
+    uint32_t words = l->elem_bytes / 4, per = l->val->n / (l->val->n_elems ? l->val->n_elems : 1u);
+    if (l->elem_bytes % 4 || per < words) /* a register may be wider than what is stored */
         return false;
     for (uint32_t m = l->shared; m; m &= m - 1) {
         uint32_t i = first_lane(m), rank = l->addr[i] >> 24, at = l->addr[i] & 0xffffff;
         if (rank >= k->n_ctas || at + l->bytes > k->x->shared_bytes)
             return false;
-        for (uint32_t j = 0; j < l->val->n; j++)
-            if (memcmp(k->x->ctas[rank].shared + at + 4 * j, &opd_row(warp, l->val, j)[i], 4) != 0)
+        const uint8_t *there = k->x->ctas[rank].shared + at;
+        for (uint32_t j = 0; j < l->bytes / 4; j++)
+            if (memcmp(there + 4 * j, &opd_row(warp, l->val, j / words * per + j % words)[i], 4) !=
+                0)
                 return false;
     }
     return true;
