@@ -244,6 +244,9 @@ static const char *tensor_cores(OpCode op, const ModSet *ms)
             (shape == MV_TSHAPE_S16X256B && num > MV_NUM_X32))
             return "more than 128 registers";
     }
+    if (op == OP_TCGEN05_MMA_ASHIFT &&
+        (ms->mod[MC_COLL] == MV_COLL_FILL || ms->mod[MC_COLL] == MV_COLL_USE))
+        return ".collector::a::fill and ::use do not go with .ashift";
     if (op == OP_TCGEN05_MMA_SCALED || op == OP_TCGEN05_MMA_SCALED_TS ||
         op == OP_TCGEN05_MMA_SP_SCALED || op == OP_TCGEN05_MMA_SP_SCALED_TS) {
         uint32_t kind = ms->mod[MC_KIND], vec = ms->mod[MC_SVEC];

@@ -47,17 +47,31 @@ const uint16_t *mma_f16_of(unsigned type)
  * MMA_HW, within the range of fp32. */
 enum { SCALE_LOW = -48, SCALE_HIGH = 48 };
 
-/* Applies the scales to the panel if they are harmless; else mma_run looks them up. */
+/* Whether all elements that factor g of a row scales are zero. */
+static bool all_zero(const MmaPanel *p, unsigned row, unsigned g)
+{
+    unsigned vec = p->scale.vec;
+    const float *val = p->val + (size_t)(row / p->block) * p->k * p->block + row % p->block;
+    for (unsigned k = g * vec; k < (g + 1) * vec; k++)
+        if (val[(size_t)k * p->block] != 0)
+            return false;
+    return true;
+}
+
+/* Applies the scales to the panel if they are harmless; else mma_run looks them up. Small ones of
+ * zeros, as of rows filled with zeros, are. */
 static void apply_scales(const MmaOps *ops, MmaPanel *p)
 {
     const MmaScale *s = &p->scale;
-    int low = 127, high = -127;
+    int low = 0, high = 0;
     for (size_t i = 0; i < (size_t)p->k / s->vec * p->rows; i++) {
         if (isnan(mma_scale_significand(s->type, s->code[i])))
             return;
         int e = mma_scale_exponent(s->type, s->code[i]);
         if (s->type == NUM_E4M3) /* zero, and subnormals down to 2^-9 */
             e = e < -6 ? -6 : e;
+        if (e < SCALE_LOW && all_zero(p, (unsigned)(i % p->rows), (unsigned)(i / p->rows)))
+            continue;
         low = e < low ? e : low;
         high = e > high ? e : high;
     }
@@ -175,204 +189,169 @@ static uint32_t hw_pack(const MmaDesc *desc, int64_t sum, int exp)
     return bits << 1 ? bits : 0; /* a sum cut to zero is +0 */
 }
 
-uint32_t mma_hw_dot(const MmaDesc *desc, const MmaPanel *pa, const float *a, const MmaPanel *pb,
-                    const float *b, uint32_t c)
+/* ---- Element by element: any operands, any D ---- */
+
+enum { SLOW_COLUMNS = MMA_B_BLOCK, SLOW_K = 256 };
+
+/* Elements of a row as both modes want them. */
+typedef struct Terms {
+    float value[SLOW_K];   /* without scale */
+    double scaled[SLOW_K]; /* with it: exact */
+    int32_t sig[SLOW_K];   /* of 2^(exp - 23) */
+    int32_t exp[SLOW_K];   /* with that of the scale */
+} Terms;
+
+/* k elements from the panel's k0 on; val points at the first of them. */
+static void fill_terms(Terms *t, const MmaPanel *p, const float *val, unsigned row, unsigned k0,
+                       unsigned k)
+{
+    const MmaScale *s = &p->scale;
+    int emin = 1 - num_formats[p->type].bias;
+    for (unsigned i = 0; i < k; i++) {
+        float x = val[(size_t)i * p->block];
+        double scale = 1;
+        int e = 0;
+        if (s->code) {
+            uint8_t code = s->code[(size_t)((k0 + i) / s->vec) * p->rows + row];
+            e = mma_scale_exponent(s->type, code);
+            scale = ldexp((double)mma_scale_significand(s->type, code), e);
+            x = p->scaled && x != 0 ? (float)((double)x / scale) : x;
+        }
+        Term term = term_of(x, emin);
+        t->value[i] = x;
+        t->scaled[i] = (double)x * scale;
+        t->sig[i] = (int32_t)term.sig;
+        t->exp[i] = term.exp + e;
+    }
+}
+
+/* One MMA_HW step on the terms from k0 on; c and the result are f32 bits, or f16 bits. */
+static uint32_t hw_dot(const MmaDesc *desc, const Terms *a, const Terms *b, unsigned k0, uint32_t c)
 {
     NumMode exact = {.rnd = NUM_RN};
     NumType d_type = desc->d_f16 ? NUM_F16 : NUM_F32;
-    int a_emin = 1 - num_formats[pa->type].bias, b_emin = 1 - num_formats[pb->type].bias;
     int align = (int)desc->align_bits;
     float c_value = num_float((uint32_t)num_convert(NUM_F32, d_type, c, exact));
     Term t = term_of(c_value, 1 - num_formats[d_type].bias);
     double special = (double)c_value; /* becomes the result if it is infinite or NaN */
     int top = t.exp;
-    for (unsigned k = 0; k < desc->k_step; k++) {
-        float x = a[k * pa->block], y = b[k * pb->block];
-        int e = term_of(x, a_emin).exp + term_of(y, b_emin).exp;
+    for (unsigned k = k0; k < k0 + desc->k_step; k++) {
+        int e = a->exp[k] + b->exp[k];
         top = e > top ? e : top;
-        special += (double)x * (double)y;
+        special += a->scaled[k] * b->scaled[k];
     }
     if (!isfinite(special))
         return (uint32_t)num_convert(d_type, NUM_F32, num_bits((float)special), exact);
-
     int64_t sum = shift_rz(t.sig, 23 - align + top - t.exp);
-    for (unsigned k = 0; k < desc->k_step; k++) {
-        Term x = term_of(a[k * pa->block], a_emin), y = term_of(b[k * pb->block], b_emin);
-        sum += shift_rz(x.sig * y.sig, 46 - align + top - x.exp - y.exp);
-    }
+    for (unsigned k = k0; k < k0 + desc->k_step; k++)
+        sum += shift_rz((int64_t)a->sig[k] * b->sig[k], 46 - align + top - a->exp[k] - b->exp[k]);
     return hw_pack(desc, sum, top - align);
 }
 
-/* One step of MMA_FP32 on one element. */
-static uint32_t fp32_dot(const MmaDesc *desc, const MmaPanel *pa, const float *a,
-                         const MmaPanel *pb, const float *b, uint32_t c)
+uint32_t mma_hw_dot(const MmaDesc *desc, const MmaPanel *pa, const float *a, const MmaPanel *pb,
+                    const float *b, uint32_t c)
+{
+    Terms x, y;
+    assert(!pa->scale.code && !pb->scale.code);
+    fill_terms(&x, pa, a, 0, 0, desc->k_step);
+    fill_terms(&y, pb, b, 0, 0, desc->k_step);
+    return hw_dot(desc, &x, &y, 0, c);
+}
+
+/* One step of MMA_FP32. */
+static uint32_t fp32_dot(const MmaDesc *desc, const Terms *a, const Terms *b, bool scales,
+                         unsigned k0, uint32_t c)
 {
     NumMode nearest = {.rnd = NUM_RN};
     NumType d_type = desc->d_f16 ? NUM_F16 : NUM_F32;
     float sum = num_float((uint32_t)num_convert(NUM_F32, d_type, c, nearest));
-    for (unsigned k = 0; k < desc->k_step; k++)
-        sum = fmaf(a[k * pa->block], b[k * pb->block], sum);
+    for (unsigned k = k0; k < k0 + desc->k_step; k++)
+        sum = scales ? sum + (float)(a->scaled[k] * b->scaled[k])
+                     : fmaf(a->value[k], b->value[k], sum);
     return (uint32_t)num_convert(d_type, NUM_F32, num_bits(sum), nearest);
 }
 
-/* ---- Block scales that are not in the panels ---- */
-
-typedef struct ScaledOpd { /* one row of an operand */
-    const MmaPanel *p;
-    const float *val; /* of k = 0 */
-    unsigned row;
-} ScaledOpd;
-
-static ScaledOpd scaled_opd(const MmaPanel *p, unsigned row)
+static const float *row_of(const MmaPanel *p, unsigned row)
 {
-    const float *val = p->val + (size_t)(row / p->block) * p->k * p->block + row % p->block;
-    return (ScaledOpd){.p = p, .val = val, .row = row};
+    return p->val + (size_t)(row / p->block) * p->k * p->block + row % p->block;
 }
 
-static uint8_t code_at(const ScaledOpd *o, unsigned k)
+static void run_slow(const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb, uint32_t *d)
 {
-    const MmaScale *s = &o->p->scale;
-    return s->code[(size_t)(k / s->vec) * o->p->rows + o->row];
+    Terms a, b[SLOW_COLUMNS];
+    for (unsigned j0 = 0; j0 < desc->n; j0 += SLOW_COLUMNS)
+        for (unsigned k0 = 0; k0 < desc->k; k0 += SLOW_K) {
+            unsigned n_k = desc->k - k0 < SLOW_K ? desc->k - k0 : SLOW_K;
+            for (unsigned j = 0; j < SLOW_COLUMNS; j++)
+                fill_terms(&b[j], pb, row_of(pb, desc->n0 + j0 + j) + (size_t)k0 * pb->block,
+                           desc->n0 + j0 + j, k0, n_k);
+            for (unsigned row = 0; row < desc->m; row++) {
+                size_t lane = (size_t)desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
+                fill_terms(&a, pa, row_of(pa, row) + (size_t)k0 * pa->block, row, k0, n_k);
+                for (unsigned j = 0; j < SLOW_COLUMNS; j++) {
+                    uint32_t *to = d + (j0 + j) * desc->d_stride + lane;
+                    uint32_t c = desc->accumulate || k0 > 0 ? *to : 0;
+                    for (unsigned k = 0; k < n_k; k += desc->k_step)
+                        c = desc->mode == MMA_HW
+                                ? hw_dot(desc, &a, &b[j], k, c)
+                                : fp32_dot(desc, &a, &b[j], pa->scale.code != NULL, k, c);
+                    *to = c;
+                }
+            }
+        }
 }
 
-static int exponent_at(const ScaledOpd *o, unsigned k)
+/* ---- D of f16, in fp32 sums: each step runs on an f32 copy, which is then rounded ---- */
+
+enum { F16_COLUMNS = 32 };
+
+/* The panel from element k on. */
+static MmaPanel panel_from(const MmaPanel *p, unsigned k)
 {
-    return mma_scale_exponent(o->p->scale.type, code_at(o, k));
+    MmaPanel v = *p;
+    v.val += (size_t)k * p->block;
+    return v;
 }
 
-/* The bare element. */
-static float element_at(const ScaledOpd *o, unsigned k)
+static void run_f16(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb,
+                    uint32_t *d)
 {
-    float x = o->val[(size_t)k * o->p->block];
-    return o->p->scaled ? x / mma_scale_value(o->p->scale.type, code_at(o, k)) : x;
-}
-
-/* The element times its scale, in double: exact. */
-static double value_at(const ScaledOpd *o, unsigned k)
-{
-    double sig = (double)mma_scale_significand(o->p->scale.type, code_at(o, k));
-    return (double)element_at(o, k) * ldexp(sig, exponent_at(o, k));
-}
-
-static uint32_t scaled_fp32(const MmaDesc *desc, const ScaledOpd *a, const ScaledOpd *b,
-                            unsigned k0, uint32_t c)
-{
-    float sum = num_float(c);
-    for (unsigned k = k0; k < k0 + desc->k_step; k++)
-        sum += (float)(value_at(a, k) * value_at(b, k));
-    return num_canon_f32(num_bits(sum));
-}
-
-/* A step of mxf8f6f4: mma_hw_dot with the exponents of the scales (UE8M0) added. */
-static uint32_t scaled_hw(const MmaDesc *desc, const ScaledOpd *a, const ScaledOpd *b, unsigned k0,
-                          uint32_t c)
-{
-    int a_emin = 1 - num_formats[a->p->type].bias, b_emin = 1 - num_formats[b->p->type].bias;
-    int align = (int)desc->align_bits, top = term_of(num_float(c), -126).exp;
-    double special = (double)num_float(c);
-    Term term[32];
-    for (unsigned i = 0; i < desc->k_step; i++) {
-        unsigned k = k0 + i;
-        Term x = term_of(element_at(a, k), a_emin), y = term_of(element_at(b, k), b_emin);
-        term[i].sig = x.sig * y.sig;
-        term[i].exp = x.exp + y.exp + exponent_at(a, k) + exponent_at(b, k);
-        top = term[i].exp > top ? term[i].exp : top;
-        special += value_at(a, k) * value_at(b, k);
-    }
-    if (!isfinite(special))
-        return num_canon_f32(num_bits((float)special));
-    Term t = term_of(num_float(c), -126);
-    int64_t sum = shift_rz(t.sig, 23 - align + top - t.exp);
-    for (unsigned i = 0; i < desc->k_step; i++)
-        sum += shift_rz(term[i].sig, 46 - align + top - term[i].exp);
-    return hw_pack(desc, sum, top - align);
-}
-
-static void run_scaled(const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb, uint32_t *d)
-{
-    assert(!desc->d_f16);
-    for (unsigned j = 0; j < desc->n; j++) {
-        ScaledOpd b = scaled_opd(pb, desc->n0 + j);
-        for (unsigned row = 0; row < desc->m; row++) {
-            ScaledOpd a = scaled_opd(pa, row);
-            size_t lane = (size_t)desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
-            uint32_t *to = d + j * desc->d_stride + lane, c = desc->accumulate ? *to : 0;
-            for (unsigned k = 0; k < desc->k; k += desc->k_step)
-                c = desc->mode == MMA_HW ? scaled_hw(desc, &a, &b, k, c)
-                                         : scaled_fp32(desc, &a, &b, k, c);
-            *to = c;
+    static const uint32_t zero[NUM_LANES];
+    const NumRows *rows = num_rows_for(ops->isa);
+    uint32_t wide[F16_COLUMNS][MMA_MAX_M], half[MMA_MAX_M] = {0};
+    for (unsigned j0 = 0; j0 < desc->n; j0 += F16_COLUMNS) {
+        MmaDesc step = *desc;
+        step.n = desc->n - j0 < F16_COLUMNS ? desc->n - j0 : F16_COLUMNS;
+        step.n0 = desc->n0 + j0;
+        step.k = desc->k_step;
+        step.d_f16 = false;
+        step.d_stride = MMA_MAX_M;
+        step.lane16 = mma_lanes_straight;
+        for (unsigned k = 0; k < desc->k; k += desc->k_step) {
+            MmaPanel a = panel_from(pa, k), b = panel_from(pb, k);
+            step.accumulate = desc->accumulate || k > 0;
+            for (unsigned j = 0; j < step.n && step.accumulate; j++) {
+                const uint32_t *from = d + (j0 + j) * desc->d_stride;
+                for (unsigned g = 0; g < desc->m / MMA_GROUP; g++)
+                    memcpy(half + g * MMA_GROUP, from + desc->lane16[g] * MMA_GROUP,
+                           MMA_GROUP * sizeof *half);
+                for (unsigned r = 0; r < desc->m; r += NUM_LANES)
+                    rows->f32_of_f16(wide[j] + r, half + r);
+            }
+            ops->fp32(&step, &a, &b, wide[0]);
+            for (unsigned j = 0; j < step.n; j++) {
+                uint32_t *to = d + (j0 + j) * desc->d_stride;
+                for (unsigned r = 0; r < desc->m; r += NUM_LANES)
+                    rows->f16x2(half + r, zero, wide[j] + r);
+                for (unsigned g = 0; g < desc->m / MMA_GROUP; g++)
+                    memcpy(to + desc->lane16[g] * MMA_GROUP, half + g * MMA_GROUP,
+                           MMA_GROUP * sizeof *half);
+            }
         }
     }
 }
 
 /* ---- Running ---- */
-
-/* Any operands, any D, element by element. */
-static void run_slow(const MmaDesc *desc, const MmaPanel *pa, const MmaPanel *pb, uint32_t *d)
-{
-    for (unsigned j = 0; j < desc->n; j++) {
-        unsigned col = desc->n0 + j;
-        for (unsigned row = 0; row < desc->m; row++) {
-            const float *a = pa->val + (size_t)(row / pa->block) * pa->k * pa->block;
-            const float *b = pb->val + (size_t)(col / pb->block) * pb->k * pb->block;
-            size_t lane = (size_t)desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
-            uint32_t *to = d + j * desc->d_stride + lane;
-            uint32_t c = desc->accumulate ? *to : 0;
-            for (unsigned k = 0; k < desc->k; k += desc->k_step) {
-                const float *x = a + k * pa->block + row % pa->block;
-                const float *y = b + k * pb->block + col % pb->block;
-                c = desc->mode == MMA_HW ? mma_hw_dot(desc, pa, x, pb, y, c)
-                                         : fp32_dot(desc, pa, x, pb, y, c);
-            }
-            *to = c;
-        }
-    }
-}
-
-/* A panel from its k-th element of K on. */
-static MmaPanel panel_from(const MmaPanel *p, unsigned k)
-{
-    MmaPanel q = *p;
-    q.val += (size_t)k * p->block;
-    q.exp += (size_t)k * (p->block == MMA_A_BLOCK ? MMA_GROUP : MMA_B_BLOCK);
-    return q;
-}
-
-/* f16 D in MMA_FP32: each step in fp32, eight columns at a time, rounded at its end. */
-static void run_fp32_f16(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *pa,
-                         const MmaPanel *pb, uint32_t *d)
-{
-    NumMode nearest = {.rnd = NUM_RN};
-    uint32_t sum[MMA_B_BLOCK * MMA_MAX_M] = {0};
-    MmaDesc step = *desc;
-    step.n = MMA_B_BLOCK;
-    step.k = desc->k_step;
-    step.accumulate = true;
-    step.d_f16 = false;
-    step.d_stride = MMA_MAX_M;
-    step.lane16 = mma_lanes_straight;
-    for (unsigned j = 0; j < desc->n; j += MMA_B_BLOCK) {
-        step.n0 = desc->n0 + j;
-        for (unsigned k = 0; k < desc->k; k += desc->k_step) {
-            for (unsigned c = 0; c < MMA_B_BLOCK; c++)
-                for (unsigned row = 0; row < desc->m; row++) {
-                    uint32_t at = desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
-                    uint16_t old = (uint16_t)d[(j + c) * desc->d_stride + at];
-                    bool fresh = k == 0 && !desc->accumulate;
-                    sum[c * MMA_MAX_M + row] =
-                        fresh ? 0 : (uint32_t)num_convert(NUM_F32, NUM_F16, old, nearest);
-                }
-            MmaPanel a = panel_from(pa, k), b = panel_from(pb, k);
-            ops->fp32(&step, &a, &b, sum);
-            for (unsigned c = 0; c < MMA_B_BLOCK; c++)
-                for (unsigned row = 0; row < desc->m; row++) {
-                    uint32_t at = desc->lane16[row / MMA_GROUP] * MMA_GROUP + row % MMA_GROUP;
-                    d[(j + c) * desc->d_stride + at] =
-                        (uint32_t)num_convert(NUM_F16, NUM_F32, sum[c * MMA_MAX_M + row], nearest);
-                }
-        }
-    }
-}
 
 static void scale_d(const MmaDesc *desc, uint32_t *d)
 {
@@ -417,9 +396,9 @@ void mma_run(const MmaOps *ops, const MmaDesc *desc, const MmaPanel *a, const Mm
     if (a->scale.grouped && desc->mode == MMA_HW)
         ops->hw_grouped(desc, a, b, d);
     else if (a->scale.code && (!a->scaled || !b->scaled || (has_range && !no_overflow)))
-        run_scaled(desc, a, b, d);
+        run_slow(desc, a, b, d);
     else if (desc->d_f16 && desc->mode == MMA_FP32 && (ops->has_fma || exact))
-        run_fp32_f16(ops, desc, a, b, d);
+        run_f16(ops, desc, a, b, d);
     else if (desc->d_f16)
         run_slow(desc, a, b, d);
     else if (desc->mode == MMA_FP32 && (ops->has_fma || exact))
