@@ -122,6 +122,40 @@ START_TEST(two_cta_mma_is_near_the_measurement)
 }
 END_TEST
 
+/* The other kinds, from the same tables (S8 and MXF8 beside E4M3), and QuickRunCUDA's tf32 and
+ * mxf4nvf4 at M = 128, N = 256: the interval is that of f16 for 32 bytes of K. */
+static const struct {
+    uint32_t flags, rate, n;
+    double latency, interval;
+} other_kinds[] = {
+    {SS, 1, 128, 200, 64.02},
+    {SS, 4, 128, 199, 64.02},
+    {SS | MMA_SCALED, 1, 128, 201, 64.02},
+    {SS | MMA_SCALED, 1, 64, 169, 48.02},
+    {TS, 1, 128, 168, 64.02},
+    {TS, 4, 128, 167, 64.02},
+    {TS | MMA_SCALED, 1, 128, 171, 64.02},
+    {TS | MMA_SCALED, 1, 64, 139, 32.02},
+    {SS, 3, 256, 0, 128},                 /* tf32 */
+    {SS | MMA_SCALED, 2, 256, 0, 128.01}, /* mxf4nvf4 */
+};
+
+START_TEST(kinds_take_the_measured_time)
+{
+    for (uint32_t i = 0; i < sizeof other_kinds / sizeof *other_kinds; i++) {
+        uint32_t flags = other_kinds[i].flags | other_kinds[i].rate << MMA_RATE_SHIFT,
+                 n = other_kinds[i].n;
+        double one = (double)batch("../models/b200.yaml", 1, 128, n, flags);
+        double interval = (double)(batch("../models/b200.yaml", 96, 128, n, flags) -
+                                   batch("../models/b200.yaml", 32, 128, n, flags)) /
+                          64;
+        if (other_kinds[i].latency > 0)
+            ck_assert_double_eq_tol(one, other_kinds[i].latency, 2);
+        ck_assert_double_eq_tol(interval, other_kinds[i].interval, 0.5);
+    }
+}
+END_TEST
+
 /* Cycles of one turn of a loop of `copies` tcgen05.cp of 2 KB and one MMA, M = 128 (TS). */
 static double turn(uint32_t n, uint32_t copies)
 {
@@ -260,11 +294,16 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        one_mma_takes_the_measured_latency,       a_batch_runs_at_the_measured_interval,
-        two_cta_mma_is_near_the_measurement,      copies_hide_behind_long_mmas,
-        a_copy_takes_its_interval_and_latency,    a_full_queue_holds_the_issuing_warp,
-        commit_waits_for_the_warps_own_work_only, tensor_memory_loads_take_latency_and_columns,
-        wait_st_waits_for_the_last_store,         NULL};
+    const TTest *const tests[] = {one_mma_takes_the_measured_latency,
+                                  a_batch_runs_at_the_measured_interval,
+                                  two_cta_mma_is_near_the_measurement,
+                                  copies_hide_behind_long_mmas,
+                                  kinds_take_the_measured_time,
+                                  a_copy_takes_its_interval_and_latency,
+                                  a_full_queue_holds_the_issuing_warp,
+                                  commit_waits_for_the_warps_own_work_only,
+                                  tensor_memory_loads_take_latency_and_columns,
+                                  wait_st_waits_for_the_last_store,
+                                  NULL};
     return toy_main("time_tensor", tests);
 }
