@@ -74,6 +74,24 @@ START_TEST(tensor_memory_is_first_fit)
 }
 END_TEST
 
+/* The columns of a pair are free in both SMs. */
+START_TEST(tensor_memory_of_a_pair)
+{
+    TmemAlloc a = {0}, b = {0};
+    ck_assert_int_eq(tmem_alloc(&a, 0, 64), 0);
+    ck_assert_int_eq(tmem_alloc(&b, 1, 32), 0);
+    ck_assert_int_eq(tmem_alloc(&b, 1, 64), 32);
+    ck_assert_int_eq(tmem_alloc_pair(&a, 2, &b, 3, 128), 96);
+    ck_assert_int_eq(tmem_alloc(&a, 4, 32), 64);
+    ck_assert_int_eq(tmem_alloc_pair(&a, 2, &b, 3, 512), -1);
+    ck_assert_int_eq(tmem_alloc_pair(&a, 2, &b, 3, 256), 224);
+    ck_assert(!tmem_dealloc(&a, 3, 96, 128));
+    ck_assert(tmem_dealloc(&a, 2, 96, 128));
+    ck_assert(tmem_dealloc(&b, 3, 96, 128));
+    ck_assert_int_eq(tmem_alloc_pair(&a, 5, &b, 6, 128), 96);
+}
+END_TEST
+
 /* The first place where `columns` free columns begin at a multiple of 32, found column by column.
  */
 static int naive_place(const int owner[512], int columns)
@@ -120,6 +138,7 @@ int main(void)
     Suite *s = suite_create("sync");
     TCase *t = tcase_create("sync");
     tcase_add_test(t, a_barrier_opens_at_exactly_its_count);
+    tcase_add_test(t, tensor_memory_of_a_pair);
     tcase_add_test(t, a_barrier_takes_another_count_only_in_a_new_generation);
     tcase_add_test(t, registers_are_granted_when_the_last_missing_one_is_free);
     tcase_add_test(t, tensor_memory_is_first_fit);

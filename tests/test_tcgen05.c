@@ -572,6 +572,48 @@ START_TEST(st_shapes)
 }
 END_TEST
 
+/* .pack::16b and .unpack::16b: half h of the register element of column c is the low half of
+ * column 2c + h. Stores what a load has read, to other columns, for every shape. */
+START_TEST(packed_shapes)
+{
+    ShapeCase x2 = {MV_TSHAPE_S16X32BX2, 1, 1, 16, 7};
+    const ShapeCase *s = _i < 4 ? &shape_cases[_i] : &x2;
+    enum { HALF = 40 }; /* of 16x32bx2: columns to the second 16 threads' */
+    for (uint32_t log = 0; log <= s->max && (s->columns << log) <= 64; log++) {
+        uint32_t warp = log % 4, lane0 = 32 * warp, columns = s->columns << log;
+        tag_tmem();
+        for (uint32_t st = 0; st < 2; st++) {
+            begin_access(st ? OP_TCGEN05_ST : OP_TCGEN05_LD, s, log, lane0 << 16 | (st ? 256 : 0));
+            kit.now.mod[MC_PACK16] = st ? MV_PACK16_UNPACK : MV_PACK16_PACK;
+            if (_i == 4) { /* the immediate follows the address */
+                CodeOpd *o = &kit.opds[st ? 1 : 2];
+                *o = (CodeOpd){.kind = CO_VALUE, .first = kit.n_slots, .pred = -1, .n = 1};
+                kit_slot(&kit, HALF);
+            }
+            BindFn *bind = st ? exec_tcgen05_st : exec_tcgen05_ld;
+            ck_assert_msg(kit_exec(&kit, bind, 0, warp, FULL_MASK), "%s", kit.err.msg);
+            for (uint32_t l = 0; !st && l < s->lanes; l++)
+                for (uint32_t c = 0; c < columns * (_i == 4 ? 2 : 1); c++) {
+                    Where w = where(s->shape, l, c);
+                    uint32_t col = c;
+                    if (_i == 4) {
+                        w = (Where){l + 16 * (c / columns), c % columns};
+                        col = c % columns + HALF * (c / columns);
+                    }
+                    ck_assert_uint_eq(kit_reg(&kit, 0, warp, w.reg)[w.thread],
+                                      (tag(2 * col, lane0 + l) & 0xffff) |
+                                          (tag(2 * col + 1, lane0 + l) & 0xffff) << 16);
+                }
+        }
+        ck_assert(kit_finish(&kit, 0));
+        for (uint32_t l = 0; l < s->lanes; l++)
+            for (uint32_t c = 0; c < 2 * columns; c++)
+                ck_assert_uint_eq(kit.x->ctas[0].tmem[256 + c][lane0 + l],
+                                  tag(c, lane0 + l) & 0xffff);
+    }
+}
+END_TEST
+
 START_TEST(split_shape_and_packing)
 {
     tag_tmem();
@@ -643,6 +685,7 @@ int main(void)
     tcase_add_test(t, commit_performs_what_pends);
     tcase_add_loop_test(t, ld_shapes, 0, 4);
     tcase_add_loop_test(t, st_shapes, 0, 4);
+    tcase_add_loop_test(t, packed_shapes, 0, 5);
     tcase_add_test(t, split_shape_and_packing);
     tcase_add_test(t, lanes_and_columns_out_of_reach);
     suite_add_tcase(s, t);
