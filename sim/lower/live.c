@@ -12,7 +12,7 @@
 static bool holds_sources(const IrInsn *in)
 {
     return !(in->flags & IF_PLAIN) || in->tclass == TC_SHFL || in->tclass == TC_VOTE ||
-           in->tclass == TC_HMMA || in->n_dst > 2 || in->op == OP_SETP_INT ||
+           op_row[in->op].tclass == TC_HMMA || in->n_dst > 2 || in->op == OP_SETP_INT ||
            in->op == OP_SETP_F32 || in->op == OP_SETP_F64;
 }
 

@@ -13,6 +13,7 @@ bool row_is_plain(OpCode op)
     case TC_FMA: case TC_FMA2: case TC_HFMA2: case TC_IMAD: case TC_IMAD_WIDE: case TC_ALU: case TC_MINMAX:
     case TC_F2FP: case TC_CVT: case TC_BITS: case TC_EX2: case TC_MUFU: case TC_FP64: case TC_DIV: case TC_SHFL:
     case TC_VOTE: case TC_S2R: case TC_UNIFORM: case TC_HMMA:
+    case TC_HMMA_K8: case TC_HMMA_TF32: case TC_HMMA_TF32_K4: case TC_QMMA: case TC_IMMA: case TC_IMMA_K16: case TC_IMMA4: case TC_DMMA:
         return op != OP_TENSORMAP_REPLACE && op != OP_ALLOCA && op != OP_STACKSAVE && op != OP_STACKRESTORE;
     case TC_NONE:
         return op == OP_MOV || op == OP_MOV_PACK || op == OP_MOV_UNPACK;
@@ -98,6 +99,7 @@ OpKind row_kind(const IrInsn *in)
     case TC_FMA: case TC_FMA2: case TC_HFMA2: case TC_IMAD: case TC_IMAD_WIDE: case TC_ALU: case TC_MINMAX:
     case TC_F2FP: case TC_CVT: case TC_BITS: case TC_EX2: case TC_MUFU: case TC_FP64: case TC_DIV: case TC_SHFL:
     case TC_VOTE: case TC_S2R: case TC_UNIFORM: case TC_LDC: case TC_HMMA: case TC_WARPSYNC: case TC_COUNT:
+    case TC_HMMA_K8: case TC_HMMA_TF32: case TC_HMMA_TF32_K4: case TC_QMMA: case TC_IMMA: case TC_IMMA_K16: case TC_IMMA4: case TC_DMMA:
         return OK_PLAIN;
     }
     return OK_PLAIN;
@@ -118,8 +120,28 @@ bool row_is_int(OpCode op)
     }
 }
 
+/* mma.sync by what the machine multiplies: ptxas 13.0 for sm_90a and sm_100a has no other HMMA and IMMA. */
+static uint8_t mma_class(const IrInsn *in)
+{
+    MatShape s = form_mma_shape(in->mod[MC_MMASHAPE]);
+    switch (in->op) {
+    case OP_MMA_SYNC_F64: return TC_DMMA;
+    case OP_MMA_SYNC_B1: return TC_IMMA;
+    case OP_MMA_SYNC_S32:
+        return in->type[1] == T_U4 || in->type[1] == T_S4 ? TC_IMMA4 : s.k == 32 ? TC_IMMA : TC_IMMA_K16;
+    default:
+        if (type_info[in->type[1]].bits == 8)
+            return TC_QMMA;
+        if (in->type[1] == T_TF32)
+            return s.k == 8 ? TC_HMMA_TF32 : TC_HMMA_TF32_K4;
+        return s.k == 16 ? TC_HMMA : TC_HMMA_K8;
+    }
+}
+
 uint8_t row_class(const IrInsn *in)
 {
+    if (op_row[in->op].tclass == TC_HMMA)
+        return mma_class(in);
     switch (in->op) {
     case OP_MOV_PACK: case OP_MOV_UNPACK: return TC_ALU; /* of 16-bit halves: PRMT */
     case OP_CP_ASYNC_COMMIT_GROUP: case OP_CP_ASYNC_WAIT_GROUP: case OP_CP_ASYNC_WAIT_ALL:
@@ -155,8 +177,21 @@ static const Expansion expansions[] = {
 };
 /* clang-format on */
 
+/* 12 F2FP, two HMMA, four FADD; half of the F2FP for K = 16. f64: steps of K = 4. */
+static uint16_t mma_slots(const IrInsn *in)
+{
+    uint32_t k = form_mma_shape(in->mod[MC_MMASHAPE]).k;
+    if (in->op == OP_MMA_SYNC_F64)
+        return (uint16_t)(k / 4);
+    if (in->op != OP_MMA_SYNC_S32 && in->op != OP_MMA_SYNC_B1 && type_info[in->type[1]].bits == 8)
+        return k == 32 ? 18 : 12;
+    return 1;
+}
+
 uint16_t row_slots(const IrInsn *in)
 {
+    if (op_row[in->op].tclass == TC_HMMA)
+        return mma_slots(in);
     for (uint32_t i = 0; i < sizeof expansions / sizeof expansions[0]; i++) {
         const Expansion *e = &expansions[i];
         if (e->op != in->op)

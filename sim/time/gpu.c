@@ -10,6 +10,7 @@
  * order of (cycle, group). models/README.md. */
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "sim/time/core.h"
 
@@ -413,6 +414,25 @@ static bool run_quanta(Sim *s, Cycle *now)
     }
 }
 
+/* Tensor cores differ in kind: wgmma is Hopper's, tcgen05 came after it. */
+static bool check_tensor_core(const Code *c, const Model *m, Err *err)
+{
+    bool hopper = strncmp(m->target, "sm_9", 4) == 0;
+    for (uint32_t i = 0; i < c->n_ops; i++) {
+        const OpInfo *o = &c->ops[i];
+        bool wgmma = o->tclass == TC_WGMMA, tmem = o->unit == U_TMEM || o->tclass == TC_MMA;
+        if ((!wgmma || hopper) && (!tmem || !hopper))
+            continue;
+        bool has_text = c->func && c->insns;
+        const Insn *in = has_text ? &c->func->insns[c->insns[o->insn].ptx] : NULL;
+        return err_set(err, ERR_UNSUPPORTED, in ? in->loc : (Loc){0},
+                       "%s: model %s is of %s, which has %s instead; choose another --model",
+                       wgmma ? "wgmma" : "tcgen05", m->name, m->target,
+                       hopper ? "wgmma" : "tcgen05");
+    }
+    return true;
+}
+
 bool sim_run(Arena *a, const SimDesc *d, SimResult **out, Deadlock *dead, Err *err)
 {
     Front *f = d->front;
@@ -424,6 +444,8 @@ bool sim_run(Arena *a, const SimDesc *d, SimResult **out, Deadlock *dead, Err *e
         return err_set(err, ERR_SEMANTIC, (Loc){0},
                        "the front end holds %u CTAs, the run needs %u (see sim_plan)", f->n_slots,
                        plan.n_slots);
+    if (!check_tensor_core(f->code, d->model, err))
+        return false;
     Sim *s = arena_new(a, Sim, 1);
     s->front = f;
     s->code = f->code;

@@ -151,6 +151,14 @@ static const ClassRow class_row[TC_COUNT] = {
     [TC_COMMIT] = {P_TENSOR, ST_TMEM, -1, -1},
     [TC_WGMMA] = {P_TENSOR, ST_TMEM, -1, -1},
     [TC_HMMA] = {P_HMMA, ST_WAIT, MP_HMMA_LATENCY, MP_HMMA_LANES},
+    [TC_HMMA_K8] = {P_HMMA, ST_WAIT, MP_HMMA_K8_LATENCY, MP_HMMA_K8_LANES},
+    [TC_HMMA_TF32] = {P_HMMA, ST_WAIT, MP_HMMA_TF32_LATENCY, MP_HMMA_TF32_LANES},
+    [TC_HMMA_TF32_K4] = {P_HMMA, ST_WAIT, MP_HMMA_TF32_K4_LATENCY, MP_HMMA_TF32_K4_LANES},
+    [TC_QMMA] = {P_HMMA, ST_WAIT, MP_QMMA_LATENCY, MP_QMMA_LANES},
+    [TC_IMMA] = {P_HMMA, ST_WAIT, MP_IMMA_LATENCY, MP_IMMA_LANES},
+    [TC_IMMA_K16] = {P_HMMA, ST_WAIT, MP_IMMA_K16_LATENCY, MP_IMMA_K16_LANES},
+    [TC_IMMA4] = {P_HMMA, ST_WAIT, MP_IMMA4_LATENCY, MP_IMMA4_LANES},
+    [TC_DMMA] = {P_HMMA, ST_WAIT, MP_DMMA_LATENCY, MP_DMMA_LANES},
     [TC_MBAR_ARRIVE] = {P_MBAR, ST_SHORT, MP_MBAR_ARRIVE, MP_MBAR_LANES},
     [TC_MBAR_TRY] = {P_MBAR, ST_MBARRIER, MP_MBAR_TRY, MP_MBAR_LANES},
     [TC_BAR] = {P_SYNC, ST_BARRIER, -1, MP_SYNC_LANES},
@@ -174,6 +182,12 @@ static uint32_t class_pipe(const Model *m, uint32_t tc)
     return class_row[tc].pipe;
 }
 
+/* Classes whose slots each take the interval: a subroutine, an f64 product in steps of K = 4. */
+static bool is_series(uint32_t tc)
+{
+    return tc == TC_DIV || tc == TC_DMMA;
+}
+
 void params_ops(Sim *s, TOp *ops)
 {
     const Model *m = s->model;
@@ -193,7 +207,7 @@ void params_ops(Sim *s, TOp *ops)
                        .latency = c->latency < 0 ? 1 : whole(m, (ModelKey)c->latency)};
         if (c->lanes >= 0)
             ops[i].interval =
-                interval_q8(m->v[c->lanes], pipe) * (o->tclass == TC_DIV ? o->slots : 1);
+                interval_q8(m->v[c->lanes], pipe) * (is_series(o->tclass) ? o->slots : 1);
         else if (pipe == P_TENSOR || pipe == P_TMA)
             ops[i].interval = 1 << Q8;
         if (ops[i].slots == 0)
