@@ -29,7 +29,7 @@ static uint64_t r_int(const Case *c, const uint64_t *s, uint32_t *p)
     case OP_DIV_INT:
         return b == 0 ? UINT64_MAX : (uint64_t)(a / b);
     case OP_REM_INT:
-        return b == 0 ? (uint64_t)a : (uint64_t)(a % b);
+        return b == 0 ? ~UINT64_C(0) : (uint64_t)(a % b);
     case OP_MIN_INT:
         return (uint64_t)(a < b ? a : b);
     case OP_MAX_INT:
@@ -95,13 +95,19 @@ static uint64_t r_count(const Case *c, const uint64_t *s, uint32_t *p)
     return 0xffffffff;
 }
 
+/* 8 bits of it; the 64-bit forms see the whole register, which is too far out all the same. */
+static uint32_t field_arg(uint64_t v, uint32_t w)
+{
+    return w == 64 && (uint32_t)v > 255 ? 255 : (uint32_t)v & 0xff;
+}
+
 /* The loops of the PTX manual. */
 static uint64_t r_field(const Case *c, const uint64_t *s, uint32_t *p)
 {
     (void)p;
     uint32_t w = width(c), msb = w - 1;
     if (c->op == OP_BFE) {
-        uint32_t pos = s[1] & 0xff, len = s[2] & 0xff;
+        uint32_t pos = field_arg(s[1], w), len = field_arg(s[2], w);
         uint32_t last = pos + len - 1 < msb ? pos + len - 1 : msb;
         bool sbit = is_signed(c) && len != 0 && bit(s[0], last);
         uint64_t d = 0;
@@ -109,7 +115,7 @@ static uint64_t r_field(const Case *c, const uint64_t *s, uint32_t *p)
             d |= (uint64_t)(i < len && pos + i <= msb ? bit(s[0], pos + i) : sbit) << i;
         return d;
     }
-    uint32_t pos = s[2] & 0xff, len = s[3] & 0xff;
+    uint32_t pos = field_arg(s[2], w), len = field_arg(s[3], w);
     uint64_t f = s[1];
     for (uint32_t i = 0; i < len && pos + i <= msb; i++)
         f = (f & ~(UINT64_C(1) << (pos + i))) | (uint64_t)bit(s[0], i) << (pos + i);

@@ -120,12 +120,14 @@ static uint64_t r_sign(const Case *c, const uint64_t *s, uint32_t *p)
 {
     (void)p;
     uint32_t v = (uint32_t)s[0];
-    if (!isnan(f32(v)))
-        v = num_bits(flush(c, f32(v)));
+    if (isnan(f32(v)))
+        return 0x7fffffff;
+    v = num_bits(flush(c, f32(v)));
     return c->op == OP_NEG_F32 ? v ^ 0x80000000u : v & 0x7fffffff;
 }
 
-/* Functions in long double; compared within c->max_ulp. */
+/* Functions in long double; compared within c->max_ulp. lg2 and tanh have other bounds: see
+ * test_num_rows, and test_hopper for the bits of all. */
 static uint64_t r_func(const Case *c, const uint64_t *s, uint32_t *p)
 {
     (void)p;
@@ -133,9 +135,6 @@ static uint64_t r_func(const Case *c, const uint64_t *s, uint32_t *p)
     switch (c->op) {
     case OP_EX2_F32:
         r = exp2l(x);
-        break;
-    case OP_LG2_F32:
-        r = log2l(x);
         break;
     case OP_RCP_F32_APPROX:
         r = 1.0L / x;
@@ -145,9 +144,6 @@ static uint64_t r_func(const Case *c, const uint64_t *s, uint32_t *p)
         break;
     case OP_RSQRT_F32:
         r = 1.0L / sqrtl(x);
-        break;
-    case OP_TANH_F32:
-        r = tanhl(x);
         break;
     case OP_DIV_F32_APPROX: {
         long double big = fabsl(y);
@@ -193,10 +189,10 @@ static uint64_t r_f64(const Case *c, const uint64_t *s, uint32_t *p)
         break;
     case OP_NEG_F64:
         fesetround(FE_TONEAREST);
-        return s[0] ^ UINT64_C(1) << 63;
+        return isnan(x) ? bits64(x) : s[0] ^ UINT64_C(1) << 63;
     case OP_ABS_F64:
         fesetround(FE_TONEAREST);
-        return s[0] & ~(UINT64_C(1) << 63);
+        return isnan(x) ? bits64(x) : s[0] & ~(UINT64_C(1) << 63);
     default:
         abort();
     }
@@ -386,13 +382,12 @@ static void floats(void)
             }
         CHECK(OP_NEG_F32, T_F32, 0, "D1S1", r_sign, {{MC_FTZ, ftz}});
         CHECK(OP_ABS_F32, T_F32, 0, "D1S1", r_sign, {{MC_FTZ, ftz}});
-        static const OpCode func[] = {OP_EX2_F32, OP_LG2_F32, OP_RCP_F32_APPROX, OP_SQRT_F32_APPROX,
+        static const OpCode func[] = {OP_EX2_F32, OP_RCP_F32_APPROX, OP_SQRT_F32_APPROX,
                                       OP_RSQRT_F32};
-        for (size_t k = 0; k < 5; k++)
+        for (size_t k = 0; k < 4; k++)
             CHECK(func[k], T_F32, 0, "D1S1", r_func, {{MC_FTZ, ftz}, {MC_PREC, MV_PREC_APPROX}},
-                  .max_ulp = 1);
+                  .max_ulp = 2);
     }
-    CHECK(OP_TANH_F32, T_F32, 0, "D1S1", r_func, {{MC_PREC, MV_PREC_APPROX}}, .max_ulp = 1);
     CHECK(OP_DIV_F32_APPROX, T_F32, 0, "D1S1S1", r_func, {{MC_PREC, MV_PREC_APPROX}, {MC_FTZ, 1}},
           .max_ulp = 2);
 }

@@ -112,6 +112,7 @@ static uint64_t r_pred(const Case *c, const uint64_t *s, uint32_t *p)
     return 0;
 }
 
+/* A zero counts as normal. */
 static uint64_t r_testp(const Case *c, const uint64_t *s, uint32_t *p)
 {
     int k = c->t0 == T_F64 ? fpclassify(f64(s[0])) : fpclassify(f32(s[0]));
@@ -129,7 +130,7 @@ static uint64_t r_testp(const Case *c, const uint64_t *s, uint32_t *p)
         *p = k == FP_NAN;
         break;
     case MV_TESTOP_NORMAL:
-        *p = k == FP_NORMAL;
+        *p = k == FP_NORMAL || k == FP_ZERO;
         break;
     case MV_TESTOP_SUBNORMAL:
         *p = k == FP_SUBNORMAL;

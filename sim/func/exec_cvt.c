@@ -115,6 +115,43 @@ static uint64_t to_integer(const CodeInsn *ci, uint64_t v, PtxType from, PtxType
     return num_to_int(format(from), v, width, rounding(ci));
 }
 
+/* A NaN from or to f64 keeps its sign and the upper bits of its payload, and becomes quiet. */
+static uint64_t convert_nan(uint64_t v, NumType from, NumType to)
+{
+    const NumFormat *f = &num_formats[from], *t = &num_formats[to];
+    uint64_t sign = v >> (f->exp_bits + f->frac_bits) & 1;
+    uint64_t payload = v << (64 - f->frac_bits) >> (64 - t->frac_bits);
+    uint64_t top = (UINT64_C(2) << t->exp_bits) - 1;
+    return sign << (t->exp_bits + t->frac_bits) | top << (t->frac_bits - 1) | payload;
+}
+
+/* cvt.rna.tf32.f32 is an integer addition, which makes an infinity of some NaN. */
+static uint32_t nan_to_tf32_away(uint32_t v, unsigned flags)
+{
+    v &= 0xFFFFE000u;
+    return flags & NUM_SATFINITE ? v - 0x2000 : v;
+}
+
+/* The result where a is a NaN and the general rule, the canonical NaN, does not hold. */
+static bool special_nan(const CodeInsn *ci, uint64_t v, PtxType from, PtxType to, uint64_t *out)
+{
+    NumMode mode = mode_of(ci);
+    if (num_unpack(format(from), v).kind != NUM_NAN || (mode.flags & NUM_SAT))
+        return false;
+    bool as_is = from == to && from != T_F16 && from != T_BF16 && !rounds_to_integer(ci) &&
+                 !ci->mod[MC_FTZ]; /* a move */
+    if (as_is)
+        *out = v;
+    else if (to == T_TF32 && mode.rnd == NUM_RNA)
+        *out = nan_to_tf32_away((uint32_t)v, mode.flags);
+    else if (from == T_F64 || to == T_F64)
+        *out = convert_nan(ci->mod[MC_FTZ] && from == T_F32 ? num_canon_f32((uint32_t)v) : v,
+                           format(from), format(to));
+    else
+        return false;
+    return true;
+}
+
 static uint64_t to_float(const CodeInsn *ci, uint64_t v, PtxType from, PtxType to)
 {
     NumMode mode = mode_of(ci);
@@ -124,7 +161,10 @@ static uint64_t to_float(const CodeInsn *ci, uint64_t v, PtxType from, PtxType t
                                                  : num_of_u64(extend(v, from));
         return num_pack(format(to), n, mode);
     }
-    if (ftz && from == T_F32)
+    uint64_t nan;
+    if (special_nan(ci, v, from, to, &nan))
+        return nan;
+    if (ftz && from == T_F32 && to != T_F16) /* F2F.F16.F32 has no .FTZ */
         v = num_ftz_f32((uint32_t)v);
     if (rounds_to_integer(ci))
         v = num_round_int(format(from), v, mode.rnd);

@@ -86,16 +86,22 @@ static uint32_t fused(const XInsn *in, const Half *h, uint32_t a, uint32_t b, ui
     return flush(h, num_fma(h->type, a, b, c, h->mode));
 }
 
+/* neg and abs are additions of zero. */
+static uint32_t canonical_half(const Half *h, uint32_t v)
+{
+    return is_nan(h, v) ? HALF_NAN : v;
+}
+
 static uint32_t neg(const XInsn *in, const Half *h, uint32_t a, uint32_t b, uint32_t c)
 {
-    (void)in, (void)h, (void)b, (void)c;
-    return a ^ 0x8000;
+    (void)in, (void)b, (void)c;
+    return canonical_half(h, a ^ 0x8000);
 }
 
 static uint32_t magnitude(const XInsn *in, const Half *h, uint32_t a, uint32_t b, uint32_t c)
 {
-    (void)in, (void)h, (void)b, (void)c;
-    return a & 0x7fff;
+    (void)in, (void)b, (void)c;
+    return canonical_half(h, a & 0x7fff);
 }
 
 /* Sign and magnitude to a number that compares as the value does, -0 below +0. */
@@ -134,8 +140,15 @@ static uint32_t larger(const XInsn *in, const Half *h, uint32_t a, uint32_t b, u
     return pick(in, h, a, b, true);
 }
 
-/* Through f32, whose function is exact to 1 ulp: far inside the documented error of the half forms
- * (ptx.md 4.2). */
+/* MUFU gives the half forms by cutting the f32 result, where f16 overflows to infinity all the
+ * same. */
+static uint32_t cut_half(const Half *h, uint32_t y)
+{
+    bool over = h->type == NUM_F16 && (y & 0x7FFFFFFFu) >= num_bits(0x1p16f) && !num_is_nan_f32(y);
+    NumMode cut = {.rnd = over ? NUM_RN : NUM_RZ};
+    return (uint32_t)num_convert(h->type, NUM_F32, y, cut);
+}
+
 static void through_f32(Warp *w, const XInsn *in, uint32_t mask, NumRow1 *fn)
 {
     Half h = half_of(in->ci);
@@ -145,7 +158,7 @@ static void through_f32(Warp *w, const XInsn *in, uint32_t mask, NumRow1 *fn)
             t[i] = (uint32_t)num_convert(NUM_F32, h.type, get(w, in, &h, 0, i, j), h.mode);
         fn(t, t);
         for (uint32_t i = 0; i < WARP; i++)
-            r[i] |= (uint32_t)num_convert(h.type, NUM_F32, t[i], h.mode) << 16 * j;
+            r[i] |= cut_half(&h, t[i]) << 16 * j;
     }
     uint32_t *d = row(w, in->row[0]);
     for (uint32_t i = 0; i < WARP; i++)
@@ -154,8 +167,7 @@ static void through_f32(Warp *w, const XInsn *in, uint32_t mask, NumRow1 *fn)
 
 static void ex2_f16(Warp *w, const XInsn *in, uint32_t mask)
 {
-    through_f32(w, in, mask,
-                num_rows_for(w->cta->exec->isa)->ex2[in->ci->mod[MC_FTZ] ? NUM_FTZ : NUM_KEEP]);
+    through_f32(w, in, mask, num_rows_for(w->cta->exec->isa)->ex2[NUM_FTZ]);
 }
 
 static void tanh_f16(Warp *w, const XInsn *in, uint32_t mask)

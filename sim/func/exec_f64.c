@@ -1,8 +1,9 @@
 /* f64: the host's double, with the host's rounding mode set for directed roundings (this file is
- * built so that the compiler respects it). NaN: a NaN operand comes back quiet, else the result is
- * the hardware's default NaN. Also copysign, which f32 shares. PTX ISA "Floating Point
- * Instructions". */
+ * built so that the compiler respects it). NaN: a NaN operand comes back quiet, the second before
+ * the third before the first (of a division the first), else the result is the hardware's default
+ * NaN. Also copysign, which f32 shares. PTX ISA "Floating Point Instructions". */
 #include "sim/func/exec_decl.h"
+#include "sim/func/mufu_body.h"
 #include "sim/func/vec.h"
 
 #include <fenv.h>
@@ -44,11 +45,21 @@ static void put(const Warp *w, const XInsn *in, uint32_t lane, uint64_t v)
 
 typedef double F64Fn(double a, double b, double c);
 
+static double quotient(double a, double b, double c)
+{
+    volatile double x = a, y = b;
+    (void)c;
+    volatile double r = x / y;
+    return r;
+}
+
 static uint64_t result_of(F64Fn *fn, const uint64_t v[3], uint32_t n_src)
 {
-    for (uint32_t k = 0; k < n_src; k++)
-        if (is_nan_bits(v[k]))
-            return v[k] | QUIET_F64;
+    static const uint8_t orders[2][3] = {{1, 2, 0}, {0, 1, 2}};
+    const uint8_t *first = orders[fn == quotient];
+    for (uint32_t i = 0; i < 3; i++)
+        if (first[i] < n_src && is_nan_bits(v[first[i]]))
+            return v[first[i]] | QUIET_F64;
     uint64_t r = to_bits(fn(to_double(v[0]), to_double(v[1]), to_double(v[2])));
     return is_nan_bits(r) ? DEFAULT_NAN_F64 : r;
 }
@@ -91,14 +102,6 @@ static double mul(double a, double b, double c)
     return r;
 }
 
-static double quotient(double a, double b, double c)
-{
-    volatile double x = a, y = b;
-    (void)c;
-    volatile double r = x / y;
-    return r;
-}
-
 static double fused(double a, double b, double c)
 {
     volatile double x = a, y = b, z = c;
@@ -123,7 +126,7 @@ static double reciprocal(double a, double b, double c)
 static uint64_t pick(uint64_t a, uint64_t b, bool want_max)
 {
     if (is_nan_bits(a))
-        return is_nan_bits(b) ? DEFAULT_NAN_F64 : b;
+        return is_nan_bits(b) ? b | QUIET_F64 : b;
     if (is_nan_bits(b))
         return a;
     double x = to_double(a), y = to_double(b);
@@ -148,46 +151,66 @@ static void max_f64(Warp *w, const XInsn *in, uint32_t mask)
     min_max(w, in, mask, true);
 }
 
+/* neg and abs are additions of zero: a NaN keeps its sign. */
+static uint64_t or_quiet(uint64_t v, uint64_t r)
+{
+    return is_nan_bits(v) ? v | QUIET_F64 : r;
+}
+
 static void neg_f64(Warp *w, const XInsn *in, uint32_t mask)
 {
     for (uint32_t i = 0; i < WARP; i++)
         if (mask >> i & 1)
-            put(w, in, i, get(w, in, 1, i) ^ SIGN_F64);
+            put(w, in, i, or_quiet(get(w, in, 1, i), get(w, in, 1, i) ^ SIGN_F64));
 }
 
 static void abs_f64(Warp *w, const XInsn *in, uint32_t mask)
 {
     for (uint32_t i = 0; i < WARP; i++)
         if (mask >> i & 1)
-            put(w, in, i, get(w, in, 1, i) & ~SIGN_F64);
+            put(w, in, i, or_quiet(get(w, in, 1, i), get(w, in, 1, i) & ~SIGN_F64));
 }
 
-/* rcp.approx.ftz.f64 and rsqrt.approx.ftz.f64 work on the upper 32 bits and give zero below (PTX
- * ISA); the result here is the correctly rounded one cut there. */
-static void approx(Warp *w, const XInsn *in, uint32_t mask, bool square_root)
+/* rcp.approx.ftz.f64 and rsqrt.approx.ftz.f64 see the upper word only and give zero below it. */
+static void high_word(Warp *w, const XInsn *in, uint32_t mask, uint32_t (*fn)(uint32_t))
 {
-    for (uint32_t i = 0; i < WARP; i++) {
-        uint64_t v = get(w, in, 1, i);
-        if ((v >> 52 & 0x7ff) == 0) /* subnormal */
-            v &= SIGN_F64;
-        double x = to_double(v), r = square_root ? 1.0 / sqrt(x) : 1.0 / x;
-        uint64_t bits =
-            is_nan_bits(to_bits(r)) ? DEFAULT_NAN_F64 : to_bits(r) & ~UINT64_C(0xffffffff);
-        if ((bits >> 52 & 0x7ff) == 0)
-            bits &= SIGN_F64;
+    for (uint32_t i = 0; i < WARP; i++)
         if (mask >> i & 1)
-            put(w, in, i, bits);
-    }
+            put(w, in, i, (uint64_t)fn((uint32_t)(get(w, in, 1, i) >> 32)) << 32);
 }
 
 static void rcp_approx_f64(Warp *w, const XInsn *in, uint32_t mask)
 {
-    approx(w, in, mask, false);
+    high_word(w, in, mask, mufu_rcp64);
+}
+
+/* rsqrt.approx.f64: as ptxas expands it, one step of refinement with two terms; subnormals are
+ * scaled. */
+static double refined_rsqrt(double x)
+{
+    double r = to_double((uint64_t)mufu_rsq64((uint32_t)(to_bits(x) >> 32)) << 32);
+    double e = fma(x, -(r * r), 1.0);
+    return fma(fma(e, 0.375, 0.5), r * e, r);
+}
+
+static double rsqrt(double a, double b, double c)
+{
+    (void)b, (void)c;
+    if (a == 0.0)
+        return copysign(INFINITY, a);
+    if (a < 0.0)
+        return (double)NAN;
+    if (isinf(a))
+        return 0.0;
+    return a < 0x1p-1022 ? refined_rsqrt(a * 0x1p54) * 0x1p27 : refined_rsqrt(a);
 }
 
 static void rsqrt_f64(Warp *w, const XInsn *in, uint32_t mask)
 {
-    approx(w, in, mask, true);
+    if (in->ci->mod[MC_FTZ])
+        high_word(w, in, mask, mufu_rsq64);
+    else
+        each_lane(w, in, mask, 1, rsqrt);
 }
 
 /* copysign d, a, b: the magnitude of b with the sign of a. */

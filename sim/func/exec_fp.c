@@ -59,8 +59,8 @@ BIND_FP(neg_f32, neg[ftz(in)])
 BIND_FP(abs_f32, abs[ftz(in)])
 BIND_FP(ex2_f32, ex2[ftz(in)])
 BIND_FP(lg2_f32, lg2[ftz(in)])
-BIND_FP(sin_f32, sin[ftz(in)])
-BIND_FP(cos_f32, cos[ftz(in)])
+BIND_FP(sin_f32, sin)
+BIND_FP(cos_f32, cos)
 BIND_FP(rsqrt_f32, rsqrt[ftz(in)])
 BIND_FP(tanh_f32, tanh)
 /* clang-format on */
@@ -93,11 +93,13 @@ bool exec_sqrt_f32(const Code *c, const CodeInsn *in, Bound *out)
     return bind(in->mod[MC_PREC] ? f->sqrt_approx[ftz(in)] : f->sqrt[rnd(in)][ftz(in)], out);
 }
 
-/* div.full has 2 ulp over the whole range: the correctly rounded quotient meets that. */
 bool exec_div_f32(const Code *c, const CodeInsn *in, Bound *out)
 {
     (void)c;
     const VecFloats *f = floats(out);
-    bool approx = in->mod[MC_PREC] == MV_PREC_APPROX;
-    return bind(approx ? f->div_approx[ftz(in)] : f->div[rnd(in)][ftz(in)], out);
+    uint8_t prec = in->mod[MC_PREC];
+    return bind(prec == MV_PREC_APPROX ? f->div_approx[ftz(in)]
+                : prec == MV_PREC_FULL ? f->div_full[ftz(in)]
+                                       : f->div[rnd(in)][ftz(in)],
+                out);
 }

@@ -219,7 +219,7 @@ static bool testp_value(uint8_t op, int kind)
     case MV_TESTOP_NOTANUMBER:
         return kind == FP_NAN;
     case MV_TESTOP_NORMAL:
-        return kind == FP_NORMAL;
+        return kind == FP_NORMAL || kind == FP_ZERO;
     case MV_TESTOP_SUBNORMAL:
         return kind == FP_SUBNORMAL;
     default:

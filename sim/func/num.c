@@ -168,8 +168,8 @@ uint64_t num_pack(NumType to, NumValue v, NumMode mode)
         v.negative = false;
     if (v.kind == NUM_NAN && (mode.flags & NUM_SAT))
         return 0;
-    if (v.kind == NUM_NAN) /* the padding of tf32 is part of the canonical NaN: 0x7FFFFFFF */
-        return (all_ones(f) << f->pad_bits) | low_ones(f->pad_bits);
+    if (v.kind == NUM_NAN) /* of tf32: 0x7FFFE000, as F2FP.TF32 writes it */
+        return all_ones(f) << f->pad_bits;
     if (v.negative && (mode.flags & (NUM_SAT | NUM_RELU)))
         return 0;
 

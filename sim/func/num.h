@@ -8,8 +8,7 @@
  * The one exception is bf16 -> f32, which is a shift, as in SASS.
  * ftz: subnormal inputs are read, and subnormal results written, as zero of the same sign; a result
  * is judged after rounding (assumed: PTX does not say when).
- * Approximate functions: the correctly rounded result to within 1 ulp, which meets PTX's documented
- * bounds but is not the hardware's bit pattern (research/ptx.md 4.2).
+ * Approximate functions: bit for bit those of a Hopper GPU (mufu.h).
  *
  * Not here: f64 arithmetic with directed rounding; stochastic rounding (cvt.rs). */
 #ifndef RAO_SIM_FUNC_NUM_H
@@ -160,8 +159,8 @@ typedef void NumRow3(uint32_t *d, const uint32_t *a, const uint32_t *b, const ui
 typedef struct NumRows {
     SimdIsa isa;
     NumRow1 *ex2[NUM_FTZS], *lg2[NUM_FTZS], *rcp[NUM_FTZS], *sqrt[NUM_FTZS], *rsqrt[NUM_FTZS];
-    NumRow1 *sin[NUM_FTZS], *cos[NUM_FTZS];
-    NumRow1 *tanh; /* PTX has no .ftz form; subnormals are kept */
+    NumRow1 *sin, *cos; /* .ftz makes no difference */
+    NumRow1 *tanh;      /* PTX has no .ftz form; subnormals are kept */
     /* f32, correctly rounded, canonical NaN; rn rz rm rp */
     NumRow2 *add[NUM_RNA][NUM_FTZS], *mul[NUM_RNA][NUM_FTZS];
     NumRow3 *fma[NUM_RNA][NUM_FTZS];

@@ -2,13 +2,14 @@
  * SIMD_ISA (a SimdIsa) and SIMD_NAME(x) (x with the suffix of the instruction set).
  *
  * A *_lane function is what happens to one lane, in plain C without branches; ROW1 to ROW3 make the
- * loops over the 32 lanes that the compiler turns into vectors. Directed rounding and the
- * approximate functions are computed in double, where every step is an IEEE operation. */
+ * loops over the 32 lanes that the compiler turns into vectors. Directed rounding is computed in
+ * double, where every step is an IEEE operation. */
 #ifndef RAO_SIM_FUNC_NUM_BODY_H
 #define RAO_SIM_FUNC_NUM_BODY_H
 
 #include <math.h>
 
+#include "sim/func/mufu_body.h"
 #include "sim/func/num.h"
 
 /* d may be a or b itself: lanes are independent, which the compiler cannot know. */
@@ -42,146 +43,34 @@ static inline uint64_t double_bits(double x)
     return bits;
 }
 
-static inline double bits_double(uint64_t bits)
-{
-    double x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 static inline uint32_t ftz_if(uint32_t a, int ftz)
 {
     return ftz == NUM_FTZ ? num_ftz_f32(a) : a;
 }
 
-/* Adding this to |x| < 2^50 leaves round-to-nearest(x) in the low bits of the sum. */
-#define ROUND_MAGIC 0x1.8p52
-
-static inline uint32_t result_of(double y, int ftz)
-{
-    return ftz_if(num_canon_f32(num_bits((float)y)), ftz);
-}
-
-/* 2^x for |x| < 1000: 2^k * p(x - k). p is a minimax polynomial of degree 8 for 2^r on [-1/2, 1/2]
- * with p(0) = 1 exactly; relative error 2^-36.7. Its even and odd halves are summed apart, which
- * shortens the chain of dependent operations. */
-static inline double exp2_double(double x)
-{
-    double t = x + ROUND_MAGIC;
-    double r = x - (t - ROUND_MAGIC);
-    double r2 = r * r;
-    double odd = 0x1.00cbc7a779d79p-16 * r2 + 0x1.5d875d299bd76p-10;
-    double even = 0x1.65c0886fa08a1p-20 * r2 + 0x1.430751ce0cdc9p-13;
-    odd = odd * r2 + 0x1.c6b08dc445decp-5;
-    even = even * r2 + 0x1.3b2ab79ef99f7p-7;
-    odd = odd * r2 + 0x1.62e42fef8c07ap-1;
-    even = even * r2 + 0x1.ebfbdff7f17a4p-3;
-    double p = even * r2 + (odd * r + 1.0);
-    return bits_double(double_bits(p) + (double_bits(t) << 52));
-}
-
 static inline uint32_t ex2_lane(uint32_t a, int ftz)
 {
-    float x = num_float(a);
-    x = x > -200.0f ? x : -200.0f; /* 2^-200 is zero, 2^200 infinity in f32 */
-    x = x < 200.0f ? x : 200.0f;
-    uint32_t y = num_bits((float)exp2_double((double)x));
-    uint32_t flushed = y < 0x00800000u ? 0 : y;
-    return num_is_nan_f32(a) ? 0x7FFFFFFFu : ftz == NUM_FTZ ? flushed : y;
+    return ftz == NUM_FTZ ? mufu_ex2(a) : ex2_approx(a);
 }
 
-/* log2(m 2^e) = e + 2/ln2 atanh((m - 1) / (m + 1)), sqrt(1/2) <= m < sqrt(2). */
 static inline uint32_t lg2_lane(uint32_t a, int ftz)
 {
-    a = ftz_if(a, ftz);
-    uint64_t bits = double_bits((double)num_float(a));
-    uint64_t above = bits - UINT64_C(0x3FE6A09E667F3BCD); /* from sqrt(1/2) up, per binade */
-    uint64_t e_bits = above & UINT64_C(0xFFF0000000000000);
-    double m = bits_double(bits - e_bits);
-    /* e as a double, without a 64-bit conversion: e + 4096 placed in the fraction of 2^52. */
-    double e = bits_double((((e_bits >> 52) + 2048) & 0xFFF) | UINT64_C(0x4330000000000000));
-    e = e - (0x1p52 + 2048.0);
-    double s = (m - 1.0) / (m + 1.0);
-    double s2 = s * s;
-    double q = 0x1.89f3b1694cffep-3;
-    q = q * s2 + 0x1.c68f568d31760p-3;
-    q = q * s2 + 0x1.0c9a84994022dp-2;
-    q = q * s2 + 0x1.484b13d7c02a9p-2;
-    q = q * s2 + 0x1.a61762a7aded9p-2;
-    q = q * s2 + 0x1.2776c50ef9bfep-1;
-    q = q * s2 + 0x1.ec709dc3a03fdp-1;
-    q = q * s2 + 0x1.71547652b82fep+1;
-    uint32_t y = num_bits((float)(e + s * q));
-    y = (a & 0x7FFFFFFFu) == 0 ? 0xFF800000u : y;
-    y = a == 0x7F800000u ? a : y;
-    bool invalid = num_is_nan_f32(a) || a > 0x80000000u;
-    return invalid ? 0x7FFFFFFFu : y;
+    return ftz == NUM_FTZ ? mufu_lg2(a) : lg2_approx(a);
 }
 
 static inline uint32_t rcp_lane(uint32_t a, int ftz)
 {
-    return ftz_if(num_canon_f32(num_bits(1.0f / num_float(ftz_if(a, ftz)))), ftz);
+    return ftz == NUM_FTZ ? mufu_rcp(a) : rcp_approx(a);
 }
 
 static inline uint32_t sqrt_lane(uint32_t a, int ftz)
 {
-    return num_canon_f32(num_bits(sqrtf(num_float(ftz_if(a, ftz)))));
+    return ftz == NUM_FTZ ? mufu_sqrt(a) : sqrt_approx(a);
 }
 
 static inline uint32_t rsqrt_lane(uint32_t a, int ftz)
 {
-    return result_of(1.0 / sqrt((double)num_float(ftz_if(a, ftz))), ftz);
-}
-
-/* The sine of x + turn / 4 turns: x = (k + g) pi/2 with |g| <= 1/2, then a Taylor series of the
- * sine or cosine of g pi/2. The argument is reduced in double: its absolute error is x * 2^-53, and
- * above 2^50 every angle counts as zero. */
-static inline uint32_t sin_lane(uint32_t a, unsigned turn, int ftz)
-{
-    a = ftz_if(a, ftz);
-    double x = (double)num_float(a);
-    x = (a & 0x7FFFFFFFu) >= 0x58800000u ? 0.0 : x;
-    double quarter = x * 0x1.45f306dc9c883p-1;
-    double t = quarter + ROUND_MAGIC;
-    double g = quarter - (t - ROUND_MAGIC);
-    double g2 = g * g;
-    double s = -0x1.6fadb9f155744p-31;
-    s = s * g2 + 0x1.e8f434d018d63p-25;
-    s = s * g2 - 0x1.e3074fde8871fp-19;
-    s = s * g2 + 0x1.50783487ee782p-13;
-    s = s * g2 - 0x1.32d2cce62bd86p-8;
-    s = s * g2 + 0x1.466bc6775aae2p-4;
-    s = s * g2 - 0x1.4abbce625be53p-1;
-    s = s * g2 + 0x1.921fb54442d18p+0;
-    s = s * g;
-    double c = -0x1.b6e24f44b128fp-28;
-    c = c * g2 + 0x1.f9d38a3763cc3p-22;
-    c = c * g2 - 0x1.a6d1f2a204a8cp-16;
-    c = c * g2 + 0x1.e1f506891babbp-11;
-    c = c * g2 - 0x1.55d3c7e3cbffap-6;
-    c = c * g2 + 0x1.03c1f081b5ac4p-2;
-    c = c * g2 - 0x1.3bd3cc9be45dep+0;
-    c = c * g2 + 1.0;
-    uint32_t k = (uint32_t)double_bits(t) + turn;
-    uint32_t y = num_bits((float)((k & 1) ? c : s)) ^ (k & 2) << 30;
-    y = turn == 0 && (a & 0x7FFFFFFFu) == 0 ? a : y;
-    return (a & 0x7FFFFFFFu) >= 0x7F800000u ? 0x7FFFFFFFu : ftz_if(y, ftz);
-}
-
-/* (1 - e^-2y) / (1 + e^-2y); below 2^-5, where 1 - e^-2y cancels, the Taylor series. */
-static inline uint32_t tanh_lane(uint32_t a)
-{
-    double y = (double)num_float(a & 0x7FFFFFFFu);
-    double far_y = y > 20.0 ? 20.0 : y;
-    double e = exp2_double(far_y * -0x1.71547652b82fep+1);
-    double far_from_0 = (1.0 - e) / (1.0 + e);
-    double y2 = y * y;
-    double q = -0x1.ba1ba1ba1ba1cp-5; /* -17/315 */
-    q = q * y2 + 0x1.1111111111111p-3;
-    q = q * y2 - 0x1.5555555555555p-2;
-    q = q * y2 + 1.0;
-    uint32_t t = num_bits((float)(y < 0x1p-5 ? q * y : far_from_0));
-    return num_is_nan_f32(a) ? 0x7FFFFFFFu : t | (a & 0x80000000u);
+    return ftz == NUM_FTZ ? mufu_rsq(a) : rsqrt_approx(a);
 }
 
 /* s + e rounded to f32, where s is the double nearest to s + e. The f32 nearest to s is one of the
@@ -279,11 +168,9 @@ ROW1(sqrt_keep,  sqrt_lane(a[i], NUM_KEEP))
 ROW1(sqrt_ftz,   sqrt_lane(a[i], NUM_FTZ))
 ROW1(rsqrt_keep, rsqrt_lane(a[i], NUM_KEEP))
 ROW1(rsqrt_ftz,  rsqrt_lane(a[i], NUM_FTZ))
-ROW1(sin_keep,   sin_lane(a[i], 0, NUM_KEEP))
-ROW1(sin_ftz,    sin_lane(a[i], 0, NUM_FTZ))
-ROW1(cos_keep,   sin_lane(a[i], 1, NUM_KEEP))
-ROW1(cos_ftz,    sin_lane(a[i], 1, NUM_FTZ))
-ROW1(tanh_keep,  tanh_lane(a[i]))
+ROW1(sin_any,    sin_approx(a[i], 0))
+ROW1(cos_any,    sin_approx(a[i], 1))
+ROW1(tanh_any,   mufu_tanh(a[i]))
 
 ROW2(add_rn,     add_lane(a[i], b[i], NUM_RN, NUM_KEEP))
 ROW2(add_rz,     add_lane(a[i], b[i], NUM_RZ, NUM_KEEP))
@@ -325,9 +212,9 @@ const NumRows SIMD_NAME(num_rows) = {
     .rcp = {rcp_keep, rcp_ftz},
     .sqrt = {sqrt_keep, sqrt_ftz},
     .rsqrt = {rsqrt_keep, rsqrt_ftz},
-    .sin = {sin_keep, sin_ftz},
-    .cos = {cos_keep, cos_ftz},
-    .tanh = tanh_keep,
+    .sin = sin_any,
+    .cos = cos_any,
+    .tanh = tanh_any,
     .add = {{add_rn, add_rn_ftz}, {add_rz, add_rz_ftz}, {add_rm, add_rm_ftz}, {add_rp, add_rp_ftz}},
     .mul = {{mul_rn, mul_rn_ftz}, {mul_rz, mul_rz_ftz}, {mul_rm, mul_rm_ftz}, {mul_rp, mul_rp_ftz}},
     .fma = {{fma_rn, fma_rn_ftz}, {fma_rz, fma_rz_ftz}, {fma_rm, fma_rm_ftz}, {fma_rp, fma_rp_ftz}},

@@ -58,8 +58,9 @@ typedef struct VecFloats {
     PlainFn *min_xorsign[NUM_FTZS][VEC_NANS], *max_xorsign[NUM_FTZS][VEC_NANS];
     PlainFn *min3[NUM_FTZS][VEC_NANS][2], *max3[NUM_FTZS][VEC_NANS][2]; /* [.abs] */
     PlainFn *neg[NUM_FTZS], *abs[NUM_FTZS];
-    PlainFn *ex2[NUM_FTZS], *lg2[NUM_FTZS], *sin[NUM_FTZS], *cos[NUM_FTZS], *rsqrt[NUM_FTZS], *tanh;
-    PlainFn *rcp_approx[NUM_FTZS], *sqrt_approx[NUM_FTZS], *div_approx[NUM_FTZS];
+    PlainFn *ex2[NUM_FTZS], *lg2[NUM_FTZS], *rsqrt[NUM_FTZS], *sin, *cos, *tanh;
+    PlainFn *rcp_approx[NUM_FTZS], *sqrt_approx[NUM_FTZS], *div_approx[NUM_FTZS],
+        *div_full[NUM_FTZS];
     PlainFn *rcp[VEC_RNDS][NUM_FTZS], *sqrt[VEC_RNDS][NUM_FTZS], *div[VEC_RNDS][NUM_FTZS];
     PlainFn *setp[VC_CMPS][NUM_FTZS];
     PlainFn *bf16x2, *f16x2, *bf16, *f16, *f32_of_bf16, *f32_of_f16; /* round to nearest even */

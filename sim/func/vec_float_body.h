@@ -164,6 +164,13 @@ static inline uint32_t rounded_quotient(uint32_t a, uint32_t b, NumRnd rnd, int 
     return ftz_if(num_canon_f32(r), ftz);
 }
 
+/* Unlike other results, a reciprocal is flushed by what it is before rounding. */
+static inline uint32_t rounded_reciprocal(uint32_t a, NumRnd rnd, int ftz)
+{
+    uint32_t r = rounded_quotient(0x3F800000u, a, rnd, ftz);
+    return ftz == NUM_FTZ && MAG(a) > 0x7E800000u && !num_is_nan_f32(a) ? a & SIGN_F32 : r;
+}
+
 static inline uint32_t rounded_root(uint32_t a, NumRnd rnd, int ftz)
 {
     float x = num_float(ftz_if(a, ftz));
@@ -172,34 +179,39 @@ static inline uint32_t rounded_root(uint32_t a, NumRnd rnd, int ftz)
     return num_canon_f32(r);
 }
 
-/* div.approx: a * (1 / b), and 0 * a where b is in (2^126, 2^128): ptx.md 4.2. */
-static inline uint32_t approx_quotient(uint32_t a, uint32_t b, int ftz)
+/* Division by reciprocal, as ptxas expands it: b, and a with it, is scaled away from the ends of
+ * the range (.full) and out of the subnormals (without .ftz). What div.approx leaves: a quotient by
+ * b > 2^126 is 0 * a. */
+static inline uint32_t quick_quotient(uint32_t a, uint32_t b, uint32_t full, int ftz)
 {
-    uint32_t big = MAG(b) > 0x7E800000u && MAG(b) < 0x7F800000u;
-    uint32_t r = big ? b & SIGN_F32 : rcp_lane(b, ftz);
-    return mul_lane(a, r, NUM_RN, ftz);
+    float scale = full && MAG(b) > 0x7E800000u && !num_is_nan_f32(b) ? 0.25f
+                  : ftz == NUM_KEEP && (MAG(b) < 0x00800000u)        ? 0x1p24f
+                                                                     : 1.0f;
+    a = mul_lane(a, num_bits(scale), NUM_RN, ftz);
+    b = mul_lane(b, num_bits(scale), NUM_RN, ftz);
+    return mul_lane(a, mufu_rcp(b), NUM_RN, ftz);
 }
 
-#define ONE_F32 0x3F800000u
 #define FUNC1(name, keep, ftz)                                                                     \
     PLAIN32(name, keep)                                                                            \
     PLAIN32(name##_ftz, ftz)
 /* clang-format off */
-/* neg and abs only touch the sign, of a NaN too */
-FUNC1(neg_f, a[i] ^ SIGN_F32, num_ftz_f32(a[i]) ^ SIGN_F32)
-FUNC1(abs_f, MAG(a[i]), MAG(num_ftz_f32(a[i])))
+/* neg and abs are additions of zero: a NaN comes out canonical */
+FUNC1(neg_f, num_canon_f32(a[i] ^ SIGN_F32), num_canon_f32(num_ftz_f32(a[i]) ^ SIGN_F32))
+FUNC1(abs_f, num_canon_f32(MAG(a[i])), num_canon_f32(MAG(num_ftz_f32(a[i]))))
 FUNC1(ex2, ex2_lane(a[i], NUM_KEEP), ex2_lane(a[i], NUM_FTZ))
 FUNC1(lg2, lg2_lane(a[i], NUM_KEEP), lg2_lane(a[i], NUM_FTZ))
-FUNC1(sin, sin_lane(a[i], 0, NUM_KEEP), sin_lane(a[i], 0, NUM_FTZ))
-FUNC1(cos, sin_lane(a[i], 1, NUM_KEEP), sin_lane(a[i], 1, NUM_FTZ))
+PLAIN32(sin, sin_approx(a[i], 0))
+PLAIN32(cos, sin_approx(a[i], 1))
 FUNC1(rsqrt, rsqrt_lane(a[i], NUM_KEEP), rsqrt_lane(a[i], NUM_FTZ))
 FUNC1(rcp_approx, rcp_lane(a[i], NUM_KEEP), rcp_lane(a[i], NUM_FTZ))
 FUNC1(sqrt_approx, sqrt_lane(a[i], NUM_KEEP), sqrt_lane(a[i], NUM_FTZ))
-FUNC1(div_approx, approx_quotient(a[i], b[i], NUM_KEEP), approx_quotient(a[i], b[i], NUM_FTZ))
-PLAIN32(tanh, tanh_lane(a[i]))
+FUNC1(div_approx, quick_quotient(a[i], b[i], 0, NUM_KEEP), quick_quotient(a[i], b[i], 0, NUM_FTZ))
+FUNC1(div_full, quick_quotient(a[i], b[i], 1, NUM_KEEP), quick_quotient(a[i], b[i], 1, NUM_FTZ))
+PLAIN32(tanh, mufu_tanh(a[i]))
 #define RND1(rnd, R)                                                                               \
     FUNC1(div_##rnd, rounded_quotient(a[i], b[i], R, NUM_KEEP), rounded_quotient(a[i], b[i], R, NUM_FTZ)) \
-    FUNC1(rcp_##rnd, rounded_quotient(ONE_F32, a[i], R, NUM_KEEP), rounded_quotient(ONE_F32, a[i], R, NUM_FTZ)) \
+    FUNC1(rcp_##rnd, rounded_reciprocal(a[i], R, NUM_KEEP), rounded_reciprocal(a[i], R, NUM_FTZ)) \
     FUNC1(sqrt_##rnd, rounded_root(a[i], R, NUM_KEEP), rounded_root(a[i], R, NUM_FTZ))
 RND1(rn, NUM_RN)
 RND1(rz, NUM_RZ)
@@ -242,9 +254,9 @@ PLAIN32(cvt_f32_u32, num_bits((float)a[i]))
         .add2 = RNDS(FTZS, add2), .sub2 = RNDS(FTZS, sub2), .mul2 = RNDS(FTZS, mul2), .fma2 = RNDS(FTZS, fma2), \
         .min = NANS(min), .max = NANS(max), .min_xorsign = NANS(min_xorsign), .max_xorsign = NANS(max_xorsign), \
         .min3 = NANS3(min3), .max3 = NANS3(max3), .neg = FTZS(neg_f), .abs = FTZS(abs_f),          \
-        .ex2 = FTZS(ex2), .lg2 = FTZS(lg2), .sin = FTZS(sin), .cos = FTZS(cos), .rsqrt = FTZS(rsqrt), \
+        .ex2 = FTZS(ex2), .lg2 = FTZS(lg2), .sin = x_sin, .cos = x_cos, .rsqrt = FTZS(rsqrt), \
         .tanh = x_tanh, .rcp_approx = FTZS(rcp_approx), .sqrt_approx = FTZS(sqrt_approx),            \
-        .div_approx = FTZS(div_approx), .rcp = RNDS(FTZS, rcp), .sqrt = RNDS(FTZS, sqrt), .div = RNDS(FTZS, div), \
+        .div_approx = FTZS(div_approx), .div_full = FTZS(div_full), .rcp = RNDS(FTZS, rcp), .sqrt = RNDS(FTZS, sqrt), .div = RNDS(FTZS, div), \
         .setp = {FTZS(setp_f_eq), FTZS(setp_f_ne), FTZS(setp_f_lt), FTZS(setp_f_le), FTZS(setp_f_gt), \
                  FTZS(setp_f_ge), FTZS(setp_f_equ), FTZS(setp_f_neu), FTZS(setp_f_ltu), FTZS(setp_f_leu), \
                  FTZS(setp_f_gtu), FTZS(setp_f_geu), FTZS(setp_f_num), FTZS(setp_f_nan)},          \

@@ -58,7 +58,7 @@ static inline uint32_t mul_hi_s32(uint32_t a, uint32_t b)
     return U32((uint64_t)((int64_t)S32(a) * S32(b)) >> 32);
 }
 
-/* Division by zero gives all ones and the dividend as remainder; the most negative number by -1
+/* Division by zero gives all ones, as quotient and as remainder; the most negative number by -1
  * gives itself. */
 static inline uint64_t div_u(uint64_t a, uint64_t b)
 {
@@ -67,7 +67,7 @@ static inline uint64_t div_u(uint64_t a, uint64_t b)
 
 static inline uint64_t rem_u(uint64_t a, uint64_t b)
 {
-    return b ? a % b : a;
+    return b ? a % b : ~UINT64_C(0);
 }
 
 static inline uint64_t div_s(int64_t a, int64_t b)
@@ -80,7 +80,7 @@ static inline uint64_t div_s(int64_t a, int64_t b)
 static inline uint64_t rem_s(int64_t a, int64_t b)
 {
     if (b == 0)
-        return (uint64_t)a;
+        return ~UINT64_C(0);
     return b == -1 ? 0 : (uint64_t)(a % b);
 }
 
@@ -199,13 +199,20 @@ static inline uint64_t ones(uint32_t n)
     return n > 63 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1;
 }
 
+/* Position and length of a field: PTX reads 8 bits of them. What ptxas makes of the 64-bit forms
+ * shifts by the whole register. */
+static inline uint32_t field_arg(uint32_t v, uint32_t bits)
+{
+    return bits == 64 ? MIN(v, 255) : v & 0xff;
+}
+
 /* bfe: len bits of a from pos up; beyond the top of a or of the field come copies of the field's
  * sign. */
 static inline uint64_t extract(uint64_t a, uint32_t pos, uint32_t len, uint32_t bits,
                                bool is_signed)
 {
-    pos &= 0xff;
-    len &= 0xff;
+    pos = field_arg(pos, bits);
+    len = field_arg(len, bits);
     uint32_t top = MIN(pos + len - 1, bits - 1);
     bool sign = is_signed && len > 0 && (a >> top & 1);
     uint32_t have = pos >= bits ? 0 : MIN(len, bits - pos);
@@ -215,8 +222,8 @@ static inline uint64_t extract(uint64_t a, uint32_t pos, uint32_t len, uint32_t 
 
 static inline uint64_t insert(uint64_t a, uint64_t b, uint32_t pos, uint32_t len, uint32_t bits)
 {
-    pos &= 0xff;
-    len &= 0xff;
+    pos = field_arg(pos, bits);
+    len = field_arg(len, bits);
     uint64_t field = pos >= bits ? 0 : shl64(ones(len), pos);
     return (b & ~field) | (shl64(a, pos) & field);
 }
