@@ -1,6 +1,6 @@
 /* Bits against a Hopper GPU. tests/data/hopper_ops.tsv: every scalar instruction that sm_90a knows
- * and Rao runs, on 512 sets of operands; tests/data/hopper_mufu.tsv: approximate functions, whole
- * blocks of 2^16 arguments. Both hold hashes of what the GPU gave. */
+ * on 512 sets of operands (Rao may refuse some, never differ); tests/data/hopper_mufu.tsv:
+ * approximate functions, whole blocks of 2^16 arguments. Both hold hashes of what the GPU gave. */
 #include <check.h>
 
 #include "sim/func/mufu_body.h"
@@ -39,10 +39,7 @@ START_TEST(instructions_give_the_bits_of_the_gpu)
         *tab = 0;
         Err err = {0};
         if (!ops_run(line, in, out, HASHED_SETS, &err)) {
-            ck_assert_msg(strstr(err.msg, "not supported") || strstr(err.msg, "does not execute") ||
-                              strstr(err.msg, "has no modifier") ||
-                              strstr(err.msg, "is not an instruction"),
-                          "%s: %s", line, err.msg);
+            ck_assert_msg(err.kind != ERR_FAULT, "%s: %s", line, err.msg);
             refused++;
             continue;
         }
