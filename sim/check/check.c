@@ -107,6 +107,7 @@ static void build(Checker *k, Exec *x)
         w->loaded = arena_new(&k->root->launch, Epoch, c->n_slots + 1);
         w->remote = arena_new(&k->root->launch, Epoch, k->n_ctas + 1);
         w->remote_insn = arena_new(&k->root->launch, uint32_t, k->n_ctas + 1);
+        w->flying = arena_new(&k->root->launch, Epoch, c->n_slots + 1);
         w->pdef = arena_new(&k->root->launch, uint32_t, c->n_preds + 1);
     }
     for (uint32_t i = 0; i < k->n_ctas; i++)
@@ -148,6 +149,8 @@ static void start_warp(Checker *k, uint32_t i)
                                           .loaded = w->loaded,
                                           .regs = k->l.regs_per_thread};
     clock_free(k, w->fenced);
+    fresh.flying = w->flying;
+    memset(w->flying, 0, (c->n_slots + 1) * sizeof *w->flying);
     fresh.remote = w->remote;
     fresh.remote_insn = w->remote_insn;
     *w = fresh;

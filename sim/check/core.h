@@ -57,6 +57,7 @@ typedef enum Class {
     CL_SETMAXNREG,
     CL_BRANCH,
     CL_WGMMA,
+    CL_WGMMA_COMMIT,
     CL_CLC_CANCEL,
     CL_CLC_QUERY
 } Class;
@@ -86,6 +87,7 @@ typedef enum AgentKind { /* of a warp, besides itself */
                          AK_BULK_READ,
                          AK_BULK_WRITE,
                          AK_CP,
+                         AK_WG,
                          AK_OF_WARP,
                          AK_WARP = AK_OF_WARP,
                          AK_MBAR
@@ -163,6 +165,8 @@ typedef struct WarpCheck {
     uint32_t *origin;   /* [n_slots + 1] why not: ORIGIN_... | insn */
     uint32_t *loaded;   /* [n_slots + 1] time of the tcgen05.ld that fills it, 0: none */
     uint32_t n_loaded;
+    Epoch *flying; /* [n_slots + 1] group of the wgmma whose D it is, 0: none */
+    uint32_t n_flying;
     Epoch *remote; /* [n_ctas] time of the last access to that CTA's shared memory, 0: none */
     uint32_t *remote_insn;
     uint32_t regs; /* setmaxnreg */
@@ -322,6 +326,13 @@ void mma_issued(Checker *k, const ExecCtx *x, const XInsn *in);
 void cp_issued(Checker *k, const ExecCtx *x, const XInsn *in);
 void tensor_before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, uint32_t mask);
 void tensor_issued(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, uint32_t mask);
+
+/* ---- wgmma.c ---- */
+void wgmma_issued(Checker *k, const ExecCtx *x, const XInsn *in);
+void wgmma_commit(Checker *k, WarpCheck *w);
+void wgmma_waited(Checker *k, uint32_t warp, const Op *op);
+/* A register that some other instruction reads or writes. */
+void wgmma_touches(Checker *k, const Warp *w, const XInsn *in, uint32_t slot);
 
 /* ---- defined.c: definedness of registers ---- */
 void table_build(Checker *k);

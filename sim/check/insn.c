@@ -133,6 +133,9 @@ static void before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
     case CL_FENCE_PROXY:
         fence_proxy(k, x->w, in);
         break;
+    case CL_WGMMA_COMMIT:
+        wgmma_commit(k, w);
+        break;
     case CL_FENCE:
         fence(k, w);
         break;
@@ -168,6 +171,9 @@ static void after(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
         for (uint32_t i = 0; i < x->n_ops; i++)
             if (x->ops[i].kind == OK_MBAR_TEST && x->ops[i].arg1)
                 mbar_waited(k, warp_index(k, warp_check(k, x->w)), &x->ops[i]);
+        break;
+    case CL_WGMMA:
+        wgmma_issued(k, x, in);
         break;
     case CL_TMA_LOAD:
     case CL_TMA_STORE:

@@ -84,6 +84,9 @@ void on_waited(Probe *probe, uint32_t rank, uint32_t warp, const Op *op)
     case OK_CPASYNC_WAIT:
         cp_waited(k, i, op);
         break;
+    case OK_WGMMA_WAIT:
+        wgmma_waited(k, i, op);
+        break;
     case OK_WAIT_ST:
         learn(k, i, AK_TST, w->time[AK_TST]);
         w->time[AK_TST]++;
