@@ -651,14 +651,21 @@ START_TEST(lanes_and_columns_out_of_reach)
         uint32_t warp, taddr;
         bool good;
     } cases[] = {
-        {0, 0, true},          {1, 0, false},       {1, 32u << 16, true}, {3, 96u << 16, true},
-        {0, 16u << 16, false}, {0, 512 - 32, true}, {0, 512 - 31, false},
+        {0, 0, true},          {1, 64u << 16, false}, {1, 32u << 16, true},
+        {3, 96u << 16, true},  {2, 32u << 16, false}, {0, 16u << 16, false},
+        {1, 16u << 16, false}, {0, 512 - 32, true},   {0, 512 - 31, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         begin_access(OP_TCGEN05_LD, &shape_cases[0], 5, cases[i].taddr);
         ck_assert_int_eq(kit_exec(&kit, exec_tcgen05_ld, 0, cases[i].warp, FULL_MASK),
                          cases[i].good);
     }
+    /* Lane 0 is the first of the warp's quarter (DeepGEMM: four warps, one address). */
+    tag_tmem();
+    begin_access(OP_TCGEN05_LD, &shape_cases[0], 0, 7);
+    ck_assert(kit_exec(&kit, exec_tcgen05_ld, 0, 2, FULL_MASK));
+    for (uint32_t l = 0; l < WARP; l++)
+        ck_assert_uint_eq(kit_reg(&kit, 0, 2, 0)[l], tag(7, 64 + l));
     kit.x->ctas[0].async->tmem_live = 0x00ff; /* 256 columns are allocated */
     begin_access(OP_TCGEN05_LD, &shape_cases[0], 5, 224);
     ck_assert(kit_exec(&kit, exec_tcgen05_ld, 0, 0, FULL_MASK));

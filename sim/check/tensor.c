@@ -73,7 +73,8 @@ static Piece piece_of(const ExecCtx *x, const XInsn *in, uint32_t at, uint32_t m
                                       [MV_TSHAPE_S16X256B] = 8,
                                       [MV_TSHAPE_S16X32BX2] = 1};
     uint8_t shape = in->ci->mod[MC_TSHAPE];
-    uint32_t lane0 = first_lane(mask), a = (uint32_t)opd_addr(x->w, opd(x->w, in, at), lane0);
+    uint32_t lane0 = first_lane(mask),
+             a = warp_taddr(x->w, (uint32_t)opd_addr(x->w, opd(x->w, in, at), lane0));
     uint32_t lane = a >> 16 & 127;
     Piece p = {.column = a & 0xffff,
                .n = (uint32_t)columns[shape] << (in->ci->mod[MC_NUM] - MV_NUM_X1),

@@ -149,6 +149,15 @@ static inline uint32_t alike_lanes(const Warp *w, const XInsn *in, uint32_t lane
     return alike | 1u << lane;
 }
 
+/* The tensor-memory address of ld or st as the hardware takes it. Of the lane it looks at seven
+ * bits: kernels for pairs of CTAs count on into the second CTA (learn-cuda's matmul). Lanes 0 to 31
+ * are those of the warp's own quarter: DeepGEMM's epilogue gives all four warps one address. */
+static inline uint32_t warp_taddr(const Warp *w, uint32_t taddr)
+{
+    taddr &= 0x7fffff;
+    return taddr >> 16 < WARP ? taddr | w->id % 4 * WARP << 16 : taddr;
+}
+
 /* Swizzle of shared memory: which address bits a 16-byte chunk's bits 4-6 are XORed with. Anchored
  * at absolute addresses; TMA and matrix descriptors use the same function (ptx.md 3.3). */
 typedef enum Swizzle { SWZ_NONE, SWZ_32, SWZ_64, SWZ_128, SWZ_128_32A } Swizzle;

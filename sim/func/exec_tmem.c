@@ -166,13 +166,10 @@ static bool check_access(ExecCtx *x, const XInsn *in, const Access *a)
 static Access access_of(const ExecCtx *x, const XInsn *in, uint32_t at, uint32_t mask)
 {
     uint32_t num = 1u << (in->ci->mod[MC_NUM] - MV_NUM_X1), lane = first_lane(mask);
-    Access a = {.taddr = (uint32_t)opd_addr(x->w, opd(x->w, in, at), lane),
+    Access a = {.taddr = warp_taddr(x->w, (uint32_t)opd_addr(x->w, opd(x->w, in, at), lane)),
                 .shape = in->ci->mod[MC_TSHAPE],
                 .mask = mask,
                 .pack = in->ci->mod[MC_PACK16] != 0};
-    /* Kernels for pairs of CTAs count lanes on into the second CTA (learn-cuda's matmul): the
-     * hardware looks at seven bits. */
-    a.taddr &= 0x7fffff;
     if (a.shape == MV_TSHAPE_S16X32BX2)
         a.half = opd_u32(x, opd(x->w, in, at + 1), lane);
     a.regs = shapes[a.shape].regs * num;

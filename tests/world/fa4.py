@@ -91,7 +91,7 @@ class Host:
     """Turns what the package launches into launches of a session."""
 
     def __init__(self, session, ptx_dir):
-        self.session, self.ptx_dir, self.seen, self.keep = session, ptx_dir, {}, []
+        self.session, self.ptx_dir, self.seen, self.keep, self.flops = session, ptx_dir, {}, [], 0
         self.callback = LAUNCH(self.launched)
 
     def launched(self, config, kernel, params):
@@ -107,7 +107,8 @@ class Host:
                 cluster = tuple(attributes[i].value[:3])
         sizes = launchfile.entry_params(text, name)
         data = [ctypes.string_at(params[i], n) for i, n in enumerate(sizes)]
-        self.session.launch(path, name, tuple(c.grid), tuple(c.block), data, cluster, c.shared)
+        self.session.launch(path, name, tuple(c.grid), tuple(c.block), data, cluster, c.shared,
+                            self.flops if "Sm100" in name or "sm90" in name else 0)
 
     def argument(self, x):
         import torch
@@ -208,6 +209,7 @@ def main():
     host = Host(session, a.folder / "ptx")
     runtime.rao_on_launch(host.callback)
     interface = patch(host)
+    host.flops = (10 if a.backward else 4) * a.batch * a.heads * a.seqlen**2 * a.dim // (2 if a.causal else 1)
 
     torch.manual_seed(1)
     rand = lambda heads: torch.randn(a.batch, a.seqlen, heads, a.dim).to(torch.bfloat16)
@@ -220,9 +222,12 @@ def main():
         lse = torch.from_numpy(ref[1]).float()
         grads = interface._flash_attn_bwd(q, k, v, out, dout, lse, causal=a.causal)
         for t, expected in zip(grads, ref[2:]):
+            session.poison(host.name(t))
             session.check(host.name(t), expected.astype(np.float32).reshape(-1), 0.01)
     else:
         out, lse = interface._flash_attn_fwd(q, k, v, causal=a.causal, return_lse=True)[:2]
+        for t in (out, lse):
+            session.poison(host.name(t))
         session.check(host.name(out), ref[0].astype(np.float32).reshape(-1), 0.01)
         session.check(host.name(lse), ref[1].astype(np.float32).reshape(-1), 0.001)
     code, text, _ = session.run(a.rao, *options)

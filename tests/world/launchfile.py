@@ -60,9 +60,15 @@ class Session:
                 return name, address - base
         return None
 
-    def launch(self, ptx, kernel, grid, block, params, cluster=(1, 1, 1), shared=0):
+    def launch(self, ptx, kernel, grid, block, params, cluster=(1, 1, 1), shared=0, flops=0):
         """params: the bytes of each parameter, as entry_params counts them."""
-        self.launches.append((Path(ptx), kernel, grid, block, cluster, shared, [bytes(p) for p in params]))
+        self.launches.append((Path(ptx), kernel, grid, block, cluster, shared, flops, [bytes(p) for p in params]))
+
+    def poison(self, name):
+        """An output: what a run does not cover stays recognisable."""
+        dtype, shape, _, _ = self.tensors[name]
+        t = np.dtype(NPY[dtype])
+        np.save(self.dir / f"{name}.npy", np.full(int(np.prod(shape)) * t.itemsize, 0xFF, np.uint8).view(t).reshape(shape))
 
     def check(self, name, expected, max_rel_err):
         np.save(self.dir / f"{name}_expected.npy", expected)
@@ -82,13 +88,15 @@ class Session:
         for name, (dtype, shape, _, _) in self.tensors.items():
             out.append(f"  {name}: {{dtype: {dtype}, shape: {list(shape)}, init: {{file: {name}.npy}}}}")
         out.append("launches:")
-        for ptx, kernel, grid, block, cluster, shared, params in self.launches:
+        for ptx, kernel, grid, block, cluster, shared, flops, params in self.launches:
             out.append(f"  - ptx: {ptx.resolve()}")
             out.append(f"    kernel: {kernel}")
             out.append(f"    grid: {list(grid)}")
             out.append(f"    block: {list(block)}")
             out.append(f"    cluster: {list(cluster)}")
             out.append(f"    shared: {shared}")
+            if flops:
+                out.append(f"    flops: {flops}")
             out.append("    args:")
             out.extend(f"      - {self._arg(p)}" for p in params)
         out.append("check:")
