@@ -157,6 +157,7 @@ typedef struct ExecDesc {
                                 NULL: one of its own */
     bool mma_hw;             /* true: tensor-core sums truncated as ptx.md 4.3; false: fp32 */
     uint8_t simd;            /* 0: the fastest of this processor; else 1 + SimdIsa, for tests */
+    bool untimed;            /* exec_run sets it: nobody asks for passes and sectors */
     Probe *probe;            /* told of everything in a run without time; NULL: nobody */
 } ExecDesc;
 

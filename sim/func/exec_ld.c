@@ -53,19 +53,30 @@ static bool is_shared_space(uint8_t ss)
     return ss == MV_SS_SHARED || ss == MV_SS_SHARED_CTA || ss == MV_SS_SHARED_CLUSTER;
 }
 
-/* All lanes in the global object of the first one, which is the usual case; false says nothing. */
-static bool in_one_object(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask, Lanes *l)
+/* All lanes in the global object of the first one, which is the usual case: their offsets in it,
+ * and where it lies on the host. NULL says nothing. */
+static uint8_t *one_object(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask,
+                           uint64_t off[WARP], uint64_t *start)
 {
     const Warp *w = x->w;
-    uint64_t start, bytes, off[WARP];
+    uint64_t bytes;
     if (a->mem->n != 2 || (in->ci->mod[MC_SS] != MV_SS_GLOBAL && in->ci->mod[MC_SS] != 0))
-        return false;
+        return NULL;
     uint8_t *host =
-        mem_object(x->exec->desc.mem, opd_addr(w, a->mem, first_lane(mask)), &start, &bytes);
+        mem_object(x->exec->desc.mem, opd_addr(w, a->mem, first_lane(mask)), start, &bytes);
     const VecMem *v = &vec_fns(x->exec->isa)->mem;
     if (!host || bytes < a->bytes ||
         !v->offsets64(off, opd_row(w, a->mem, 0), opd_row(w, a->mem, 1),
-                      (uint64_t)a->mem->imm - start, bytes - a->bytes, a->bytes - 1, mask))
+                      (uint64_t)a->mem->imm - *start, bytes - a->bytes, a->bytes - 1, mask))
+        return NULL;
+    return host;
+}
+
+static bool in_one_object(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask, Lanes *l)
+{
+    uint64_t start, off[WARP];
+    uint8_t *host = one_object(x, in, a, mask, off, &start);
+    if (!host)
         return false;
     for (uint32_t i = 0; i < WARP; i++) {
         l->addr[i] = start + off[i];
@@ -120,6 +131,8 @@ static void own_shared_op(ExecCtx *x, const Access *a, uint32_t mask, const uint
     op->kind = OK_SMEM;
     op->bytes = a->bytes * (uint32_t)__builtin_popcount(mask);
     op->addr = own_shared(x->cta, SHARED_BASE) + off[first_lane(mask)];
+    if (x->exec->desc.untimed)
+        return;
     if (vec_fns(x->exec->isa)->mem.free_of_conflicts(off, a->bytes, mask) && mask == FULL_MASK) {
         op->waves = (uint16_t)(a->bytes / 4);
         return;
@@ -177,6 +190,34 @@ static void load_own(const Warp *w, const Access *a, const uint32_t off[WARP], u
     }
 }
 
+/* Runs without time, from one object: words, or one unsigned value of 8 or 16 bits, which is most
+ * of what programs load. */
+static bool load_object(ExecCtx *x, const XInsn *in, const Access *a, uint32_t mask)
+{
+    uint64_t start, off[WARP];
+    bool words = whole_words(a), narrow = a->elems == 1 && a->elem_bytes < 4 && !a->is_signed;
+    if (!x->exec->desc.untimed || (!words && !narrow))
+        return false;
+    const uint8_t *host = one_object(x, in, a, mask, off, &start);
+    if (!host)
+        return false;
+    uint32_t each = words ? 4 : a->elem_bytes;
+    for (uint32_t k = 0; k < a->val->n; k++, host += 4) {
+        uint32_t *d = opd_row(x->w, a->val, k);
+        for (uint32_t m = mask; m; m &= m - 1) {
+            uint32_t i = first_lane(m);
+            if (each == 4) {
+                memcpy(&d[i], host + off[i], 4);
+            } else {
+                d[i] = 0;
+                memcpy(&d[i], host + off[i], each);
+            }
+        }
+    }
+    untimed_op(x, start + off[first_lane(mask)], SP_GLOBAL, false);
+    return true;
+}
+
 static bool ld(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     Access a = access_of(x->w, in, 1);
@@ -187,6 +228,8 @@ static bool ld(ExecCtx *x, const XInsn *in, uint32_t mask)
         load_own(x->w, &a, off, mask);
         return true;
     }
+    if (load_object(x, in, &a, mask))
+        return true;
     if (!find_lanes(x, in, &a, mask, &l))
         return false;
     if (whole_words(&a))

@@ -79,9 +79,23 @@ static void interleave(const uint64_t addr[WARP], uint64_t out[WARP])
         out[i] = LOCAL_WINDOW + addr[i] / 4 * 4 * WARP + i * 4;
 }
 
+void untimed_op(ExecCtx *x, uint64_t addr, Space space, bool is_store)
+{
+    Op *op = &x->ops[x->n_ops++];
+    if (space == SP_PARAM || op->kind == OK_PLAIN)
+        return;
+    op->kind = space == SP_SHARED ? OK_SMEM : OK_GMEM;
+    op->addr = space == SP_SHARED ? addr : addr / SECTOR;
+    op->arg0 = is_store;
+}
+
 void memory_op(ExecCtx *x, const uint64_t addr[WARP], uint32_t bytes, uint32_t mask, Space space,
                bool is_store, bool remote)
 {
+    if (x->exec->desc.untimed) {
+        untimed_op(x, addr[first_lane(mask)], space, is_store);
+        return;
+    }
     Op *op = &x->ops[x->n_ops++];
     if (space == SP_PARAM || op->kind == OK_PLAIN) /* the constant bank */
         return;

@@ -18,4 +18,7 @@ uint32_t count_sectors(const uint64_t addr[WARP], uint32_t bytes, uint32_t mask)
 void memory_op(ExecCtx *x, const uint64_t addr[WARP], uint32_t bytes, uint32_t mask, Space space,
                bool is_store, bool remote);
 
+/* The same where nobody asks for passes and sectors (ExecDesc.untimed). addr: of the first lane. */
+void untimed_op(ExecCtx *x, uint64_t addr, Space space, bool is_store);
+
 #endif

@@ -266,6 +266,7 @@ bool exec_run(Arena *a, const ExecDesc *d, uint32_t first, uint32_t n, uint32_t 
     r.n_lanes = r.begin < r.end ? r.end - r.begin : 0;
     r.resident = held > r.size ? held / r.size : 1;
     r.desc.n_slots = r.size;
+    r.desc.untimed = true;
     if (uses_cancel(d->code) && r.n_lanes > r.resident)
         r.n_lanes = r.resident;
     if (threads == 0 || d->probe)
