@@ -209,6 +209,41 @@ bool isa_parse_file(Arena *a, const char *path, Module **out, Err *err)
     return isa_parse(a, loc.file, text, len, out, err);
 }
 
+const char *isa_refusal(OpCode op)
+{
+    static const struct {
+        const char *exec, *reason;
+    } refused[] = {
+        {"unsupported", "not implemented"},
+#define REFUSED(word, reason) {"refuse_" #word, reason},
+#include "isa/refused.def"
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (strcmp(op_row[op].exec, refused[i].exec) == 0)
+            return refused[i].reason;
+    return NULL;
+}
+
+const IsaAbsent isa_absent[] = {
+#define ABSENT(form, reason) {form, reason},
+#include "isa/refused.def"
+    {NULL, NULL},
+};
+
+void isa_list_unsupported(FILE *out)
+{
+    fprintf(out, "read, checked, and refused by name when a kernel executes it:\n\n");
+    for (uint32_t op = 0; op < OP_COUNT; op++) {
+        const char *reason = isa_refusal((OpCode)op), *syntax = op_row[op].syntax;
+        if (reason)
+            fprintf(out, "    %-24s %.*s   (%.*s)\n", op_row[op].id, (int)strcspn(syntax, " "),
+                    syntax, (int)strcspn(reason, ":"), reason);
+    }
+    fprintf(out, "\nnot known, so an error where it stands:\n\n");
+    for (const IsaAbsent *a = isa_absent; a->form; a++)
+        fprintf(out, "    %-24s (%s)\n", a->form, a->reason);
+}
+
 void isa_list(FILE *out, const char *filter)
 {
     size_t n = filter ? strlen(filter) : 0;
@@ -219,6 +254,6 @@ void isa_list(FILE *out, const char *filter)
         fprintf(out, "%s", r->syntax);
         if (r->types[0])
             fprintf(out, "   (%s)", r->types);
-        fprintf(out, "%s\n", strcmp(r->exec, "unsupported") == 0 ? "   [read, not executed]" : "");
+        fprintf(out, "%s\n", isa_refusal((OpCode)i) ? "   [read, not executed]" : "");
     }
 }

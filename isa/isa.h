@@ -255,4 +255,17 @@ void isa_print_insn(FILE *out, const Module *m, const Func *f, const Insn *in);
 /* Prints the table of supported forms (rao isa); filter = mnemonic prefix or NULL. */
 void isa_list(FILE *out, const char *filter);
 
+/* Why a form that is read is not executed (refused.def), or NULL: it is executed. The words before
+ * the colon, if there is one, are enough for a list. */
+const char *isa_refusal(OpCode op);
+
+/* Forms of the manual without a row, ended by a NULL form (refused.def). */
+typedef struct IsaAbsent {
+    const char *form, *reason;
+} IsaAbsent;
+extern const IsaAbsent isa_absent[];
+
+/* Prints what is refused and what is absent (rao isa --unsupported; README.md, Limits). */
+void isa_list_unsupported(FILE *out);
+
 #endif

@@ -159,12 +159,36 @@ static const char *bulk_reduction(OpCode op, const ModSet *ms)
     return NULL;
 }
 
+/* Which types of set go together: ptxas 13.0. */
+static const char *set_types(OpCode op, const ModSet *ms)
+{
+    uint32_t to = ms->type[0], from = ms->type[1];
+    bool to_bf16 = to == T_BF16 || to == T_BF16X2, from_half = from == T_F16 || from == T_BF16;
+    bool to_16 = to == T_U16 || to == T_S16;
+    if (ms->mod[MC_FTZ] && (to_bf16 || (from != T_F32 && from != T_F16 && from != T_F16X2)))
+        return ".ftz compares .f32, .f16 or .f16x2, and does not go with .bf16";
+    if (op == OP_SET_X2)
+        return (to == T_F16X2 || to == T_BF16X2) && to != from ? "the packed types must be the same"
+                                                               : NULL;
+    if ((to_16 && !from_half) || (to == T_F16 && from == T_BF16) || (to == T_F32 && from_half))
+        return "set does not have these types together";
+    return NULL;
+}
+
 static const char *comparisons(OpCode op, const ModSet *ms)
 {
-    if (op != OP_SETP_INT)
+    bool is_set = op == OP_SET || op == OP_SET_X2;
+    if (op != OP_SETP_INT && !is_set)
         return NULL;
     uint32_t cmp = ms->mod[MC_CMP];
-    char kind = type_info[ms->type[0]].kind;
+    char kind = type_info[ms->type[is_set]].kind;
+    const char *types = is_set ? set_types(op, ms) : NULL;
+    if (types)
+        return types;
+    if (kind == 'F' && cmp >= MV_CMP_LO && cmp <= MV_CMP_HS)
+        return ".lo .ls .hi .hs compare unsigned types";
+    if (kind != 'F' && cmp >= MV_CMP_EQU)
+        return "unordered comparisons, .num and .nan are of floats";
     if (kind == 'B' && cmp != MV_CMP_EQ && cmp != MV_CMP_NE)
         return "bits compare by .eq and .ne only";
     if (kind == 'S' && cmp >= MV_CMP_LO && cmp <= MV_CMP_HS)

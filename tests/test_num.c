@@ -133,7 +133,7 @@ static unsigned round_between(const Small *f, double x, bool negative, NumMode m
 static void check_pack(const Small *f, double x)
 {
     unsigned sign = 1u << (f->exp_bits + f->frac_bits);
-    for (int i = 0; i < 2 * NUM_RNDS * 2; i++) {
+    for (int i = 0; i < 2 * NUM_RS * 2; i++) { /* .rs: test_exec_half */
         bool negative = i & 1;
         NumMode mode = mode_of(i / 4, i & 2 ? NUM_SATFINITE : 0);
         unsigned want = round_between(f, x, negative, mode) | (negative ? sign : 0);

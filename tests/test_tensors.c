@@ -49,7 +49,7 @@ START_TEST(small_floats_widen_exactly)
             double d, want;
             elem_to_float(e, &bits, 1, &f);
             elem_to_double(e, &bits, 1, &d);
-            uint64_t w = num_convert(NUM_F64, e->num, bits, (NumMode){NUM_RN, 0});
+            uint64_t w = num_convert(NUM_F64, e->num, bits, (NumMode){.rnd = NUM_RN});
             memcpy(&want, &w, sizeof want);
             bool nan = isnan(want) && isnan(f) && isnan(d);
             if (!nan && ((double)f != want || d != want || !signbit(f) != !signbit(want)))
@@ -90,7 +90,7 @@ START_TEST(narrowing_rounds_to_nearest_even)
                 i % 2 ? wide : (wide & 0x800fffffffffffffu) | (uint64_t)(1023 - 40 + i % 80) << 52;
             memcpy(&v, &wide, sizeof v);
             elem_put(e, &got, 0, v);
-            NumMode mode = {NUM_RN, e->bytes == 1 ? NUM_SATFINITE : 0};
+            NumMode mode = {.rnd = NUM_RN, .flags = e->bytes == 1 ? NUM_SATFINITE : 0};
             wrong += got != num_convert(e->num, NUM_F64, wide, mode);
         }
     }
@@ -204,7 +204,7 @@ START_TEST(tensors_hold_what_init_says)
         wrong += n[i] != pair[i % 2] * 2;
         uint64_t bits;
         memcpy(&bits, &n[i], sizeof bits);
-        wrong += b[i] != num_convert(NUM_BF16, NUM_F64, bits, (NumMode){NUM_RN, 0});
+        wrong += b[i] != num_convert(NUM_BF16, NUM_F64, bits, (NumMode){.rnd = NUM_RN});
     }
     const int16_t *s = mem_ptr(m, t[4].addr, t[4].bytes);
     uint32_t seen[7] = {0};

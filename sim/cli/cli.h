@@ -26,6 +26,7 @@ typedef struct Args {
     int64_t cta, warp;
     uint64_t first_cycle, last_cycle;
     const char *lower; /* rao isa --lower FILE */
+    bool unsupported;  /* rao isa --unsupported */
     bool all_cores;
     char command[1024]; /* as typed, for provenance */
 } Args;

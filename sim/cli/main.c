@@ -56,6 +56,7 @@ typedef enum OptId {
     O_WARP,
     O_ROLE,
     O_CYCLES,
+    O_UNSUPPORTED,
     O_LOWER,
     O_SUPPRESSIONS,
     O_PRINT_LIMIT,
@@ -106,6 +107,7 @@ static const Opt opts[O_COUNT] = {
     [O_ONLY] = {"--only", "REGEX", "time, report and capture only kernels of such a name", V_EXEC},
     [O_SKIP] = {"--skip", "N", "not the first N launches of those", V_EXEC},
     [O_LAUNCHES] = {"--count", "N", "at most N launches of those", V_EXEC},
+    [O_UNSUPPORTED] = {"--unsupported", NULL, "list what is refused, and why", V_ISA},
     [O_LOWER] = {"--lower", "FILE.ptx", "print a kernel as lowered to machine operations", V_ISA},
 };
 
@@ -246,6 +248,9 @@ static bool set_option(Args *a, OptId id, const char *value)
         break;
     case O_CYCLES:
         ok = parse_cycles(value, a);
+        break;
+    case O_UNSUPPORTED:
+        a->unsupported = true;
         break;
     case O_LOWER:
         a->lower = value;

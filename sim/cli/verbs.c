@@ -135,7 +135,8 @@ static int print_lowered(const Args *a)
                          .const_base = GLOBAL_BASE,
                          .param_window = PARAM_WINDOW,
                          .local_window = LOCAL_WINDOW,
-                         .shared_window = SHARED_WINDOW};
+                         .shared_window = SHARED_WINDOW,
+                         .code_window = CODE_WINDOW};
     int rc = RAO_OK;
     if (!model_load(&arena, a->opt.model ? a->opt.model : "b200", &model, &err) ||
         !isa_parse_file(&arena, a->lower, &m, &err)) {
@@ -159,6 +160,10 @@ int verb_isa(const Args *a)
 {
     if (a->lower)
         return print_lowered(a);
+    if (a->unsupported) {
+        isa_list_unsupported(stdout);
+        return RAO_OK;
+    }
     char *text = NULL;
     size_t n = 0;
     FILE *f = open_memstream(&text, &n);

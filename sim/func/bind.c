@@ -15,6 +15,13 @@ bool exec_unsupported(const Code *c, const CodeInsn *in, Bound *out)
     return false;
 }
 
+#define REFUSED(word, reason)                                                                      \
+    bool exec_refuse_##word(const Code *c, const CodeInsn *in, Bound *out)                         \
+    {                                                                                              \
+        return exec_unsupported(c, in, out);                                                       \
+    }
+#include "isa/refused.def"
+
 static bool starts_with(const char *s, const char *prefix)
 {
     return strncmp(s, prefix, strlen(prefix)) == 0;
@@ -81,9 +88,12 @@ static bool bind_insn(const Code *c, const CodeInsn *in, SimdIsa isa, XInsn *out
 {
     Bound b = {.isa = isa};
     const OpRow *r = &op_row[in->op];
-    if (!bind_fns[in->op](c, in, &b) || (!b.plain && !b.dyn))
+    if (!bind_fns[in->op](c, in, &b) || (!b.plain && !b.dyn)) {
+        const char *why = isa_refusal((OpCode)in->op);
         return err_set(err, ERR_UNSUPPORTED, c->func->insns[in->ptx].loc,
-                       "%s: this simulator does not execute this form (%s)", r->syntax, r->id);
+                       "%s: this simulator does not execute this form (%s: %s)", r->syntax, r->id,
+                       why ? why : "with these operands");
+    }
     *out = (XInsn){.plain = b.plain, .dyn = b.dyn, .ci = in, .opinfo = in->opinfo};
     if (b.plain && !(in->flags & CF_PLAIN))
         out->dyn = run_late;

@@ -120,6 +120,8 @@ struct Warp {
     Watch watch;
     uint32_t *saved;                /* registers and predicates of the picture */
     uint64_t n_insts, n_lane_insts; /* PTX instructions executed; times active lanes */
+    const XInsn *reduces;           /* bar.red that waits for its result, or NULL (exec_bar.c) */
+    uint32_t reduces_mask, reduces_at;
     Err fault; /* of an instruction that has no op of its own, until the next op reports it */
 };
 
@@ -128,6 +130,13 @@ static inline uint32_t *row(const Warp *w, uint32_t o)
 {
     return w->base[o >> 31] + (size_t)(o & 0x7fffffffu) * WARP;
 }
+
+/* What has arrived at a named barrier, for bar.red: threads, warps that wait, and of the reduction
+ * the threads that take part and those whose predicate holds. */
+typedef struct BarTally {
+    uint64_t waiting;
+    uint32_t arrived, members, yes;
+} BarTally;
 
 struct Cta {
     Exec *exec;
@@ -140,6 +149,7 @@ struct Cta {
     uint32_t shared_bytes;
     uint32_t (*tmem)[128]; /* [512 columns][128 lanes] */
     bool active;
+    BarTally tally[N_NAMED_BARRIERS];
     struct AsyncPool *async; /* in-flight asynchronous operations, sim/func/async.h */
 };
 

@@ -91,24 +91,6 @@ bool exec_trap(const Code *c, const CodeInsn *in, Bound *out)
     return true;
 }
 
-/* Only functions without a body are still called: vprintf, __assertfail. Nothing prints here, so
- * reaching one is an error that says which. */
-static bool call(ExecCtx *x, const XInsn *in, uint32_t mask)
-{
-    const CodeOpd *callee = opd(x->w, in, 1);
-    const Module *m = x->exec->code->module;
-    bool known = callee->kind == CO_LABEL && callee->imm >= 0 && callee->imm < (int64_t)m->n_funcs;
-    return exec_fault(x, in, (int)first_lane(mask), "the kernel calls %s, which has no body",
-                      known ? m->funcs[callee->imm].name : "a function");
-}
-
-bool exec_call(const Code *c, const CodeInsn *in, Bound *out)
-{
-    (void)c, (void)in;
-    out->dyn = call;
-    return true;
-}
-
 static void pmevent(Warp *w, const XInsn *in, uint32_t mask)
 {
     (void)w, (void)in, (void)mask; /* triggers a profiler; no effect on the program */

@@ -33,14 +33,19 @@ static NumType format(PtxType t)
     case T_F64:
         return NUM_F64;
     case T_E4M3X2:
+    case T_E4M3X4:
         return NUM_E4M3;
     case T_E5M2X2:
+    case T_E5M2X4:
         return NUM_E5M2;
     case T_E2M3X2:
+    case T_E2M3X4:
         return NUM_E2M3;
     case T_E3M2X2:
+    case T_E3M2X4:
         return NUM_E3M2;
     case T_E2M1X2:
+    case T_E2M1X4:
         return NUM_E2M1;
     case T_UE8M0X2:
         return NUM_UE8M0;
@@ -64,6 +69,8 @@ static NumRnd rounding(const CodeInsn *ci)
         return NUM_RP;
     case MV_RND_RNA:
         return NUM_RNA;
+    case MV_RND_RS:
+        return NUM_RS;
     default:
         return NUM_RN;
     }
@@ -215,10 +222,25 @@ static void cvt_int(Warp *w, const XInsn *in, uint32_t mask)
     }
 }
 
-/* The vector function of a form without modifiers that change it, or NULL. */
-static PlainFn *fast_cvt(const VecFloats *f, const CodeInsn *in)
+/* f32 to a 32-bit integer or to an integral f32. */
+static PlainFn *fast_integral(const VecCvts *c, const CodeInsn *in)
 {
+    PtxType to = (PtxType)in->type[0];
+    if (in->type[1] != T_F32 || !rounds_to_integer(in) || in->mod[MC_SAT])
+        return NULL;
+    uint32_t ftz = in->mod[MC_FTZ] != 0;
+    if (to == T_F32)
+        return c->round_f32[rounding(in)][ftz];
+    return to == T_U32 || to == T_S32 ? c->int_of_f32[to == T_S32][rounding(in)][ftz] : NULL;
+}
+
+/* The vector function of a form without modifiers that change it, or NULL. */
+static PlainFn *fast_cvt(const VecFns *v, const CodeInsn *in)
+{
+    const VecFloats *f = &v->f;
     PtxType to = (PtxType)in->type[0], from = (PtxType)in->type[1];
+    if (rounds_to_integer(in))
+        return fast_integral(&v->c, in);
     bool rn = in->mod[MC_RND] == 0 || in->mod[MC_RND] == MV_RND_RN;
     if (!rn || in->mod[MC_FTZ] || in->mod[MC_SAT] || in->mod[MC_SATF] || in->mod[MC_RELU])
         return NULL;
@@ -234,7 +256,7 @@ bool exec_cvt(const Code *c, const CodeInsn *in, Bound *out)
 {
     PtxType to = (PtxType)in->type[0], from = (PtxType)in->type[1];
     bool one_row = c->opds[in->opd].n == 1 && c->opds[in->opd + 1].n == 1;
-    PlainFn *fast = one_row ? fast_cvt(&vec_fns(out->isa)->f, in) : NULL;
+    PlainFn *fast = one_row ? fast_cvt(vec_fns(out->isa), in) : NULL;
     if (fast)
         return bind(fast, out);
     return bind(is_float(to) || is_float(from) || in->mod[MC_SAT] ? cvt_any : cvt_int, out);
@@ -262,10 +284,32 @@ static void cvt_pair(Warp *w, const XInsn *in, uint32_t mask)
     }
 }
 
+/* Row of the tables of small formats, or VEC_SMALLS. */
+static VecSmall small_format(uint8_t t)
+{
+    switch (t) {
+    case T_E4M3X2:
+        return VS_E4M3;
+    case T_E5M2X2:
+        return VS_E5M2;
+    case T_E2M3X2:
+        return VS_E2M3;
+    case T_E3M2X2:
+        return VS_E3M2;
+    case T_E2M1X2:
+        return VS_E2M1;
+    default:
+        return VEC_SMALLS;
+    }
+}
+
 bool exec_cvt_pair(const Code *c, const CodeInsn *in, Bound *out)
 {
     (void)c;
     const VecFloats *f = &vec_fns(out->isa)->f;
+    VecSmall s = small_format(in->type[0]);
+    if (s != VEC_SMALLS)
+        return bind(vec_fns(out->isa)->c.small_of_f32[s][in->mod[MC_RELU] != 0], out);
     bool plain_rn = in->mod[MC_RND] == MV_RND_RN && !in->mod[MC_RELU] && !in->mod[MC_SATF];
     if (plain_rn && in->type[0] == T_BF16X2)
         return bind(f->bf16x2, out);
@@ -292,6 +336,60 @@ static void cvt_x2(Warp *w, const XInsn *in, uint32_t mask)
 
 bool exec_cvt_x2(const Code *c, const CodeInsn *in, Bound *out)
 {
-    (void)c, (void)in;
+    (void)c;
+    const VecCvts *v = &vec_fns(out->isa)->c;
+    VecSmall to = small_format(in->type[0]), from = small_format(in->type[1]);
+    uint32_t relu = in->mod[MC_RELU] != 0;
+    if (to != VEC_SMALLS && in->type[1] == T_F16X2)
+        return bind(v->small_of_f16[to][relu], out);
+    if (from != VEC_SMALLS && in->type[0] == T_F16X2)
+        return bind(v->f16_of_small[from][relu], out);
     return bind(cvt_x2, out);
+}
+
+/* ---- Stochastic rounding ---- */
+
+/* The random bits of element k, 0 lowest in the result (the last operand), as the manual gives them
+ * out. f16x2: 13 bits of each half of rbits; bf16x2: the halves. Of four elements, the upper two
+ * share 16 bits and the lower two share 16: the halves of rbits, or, for e2m1x4, the upper and the
+ * lower bytes of both halves. That the two of a pair use the same bits is how this reads the
+ * manual's words; its figures are not text. */
+static NumMode random_mode(const CodeInsn *ci, uint32_t rbits, uint32_t k)
+{
+    NumMode m = mode_of(ci);
+    PtxType to = (PtxType)ci->type[0];
+    uint32_t half = type_info[to].count == 4 ? k / 2 : k;
+    m.random = (uint16_t)(rbits >> 16 * half);
+    m.random_bits = 16;
+    if (to == T_E2M1X4)
+        m.random = (uint16_t)((rbits >> (16 + 8 * half) & 0xff) << 8 | (rbits >> 8 * half & 0xff));
+    if (to == T_F16X2) {
+        m.random &= 0x1fff;
+        m.random_bits = 13;
+    }
+    return m;
+}
+
+/* cvt.rs.type.f32 d, a, b, rbits or d, {a, b, e, f}, rbits: the first value goes uppermost. */
+static void cvt_random(Warp *w, const XInsn *in, uint32_t mask)
+{
+    PtxType to = (PtxType)in->ci->type[0];
+    uint32_t n = type_info[to].count, step = element_step(to);
+    uint32_t *d = row(w, in->row[0]);
+    const uint32_t *rbits = row(w, in->row[n + 1]);
+    for (uint32_t i = 0; i < WARP; i++) {
+        uint32_t r = 0;
+        for (uint32_t k = 0; k < n; k++) {
+            uint32_t v = row(w, in->row[n - k])[i];
+            r |= (uint32_t)num_convert(format(to), NUM_F32, v, random_mode(in->ci, rbits[i], k))
+                 << step * k;
+        }
+        d[i] = mask >> i & 1 ? r : d[i];
+    }
+}
+
+bool exec_cvt_random(const Code *c, const CodeInsn *in, Bound *out)
+{
+    (void)c, (void)in;
+    return bind(cvt_random, out);
 }

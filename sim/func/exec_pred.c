@@ -174,6 +174,114 @@ bool exec_setp_f16x2(const Code *c, const CodeInsn *in, Bound *out)
     return bind(setp_f16x2, out);
 }
 
+/* ---- set: the comparison as a number ---- */
+
+/* Operand k (0 a, 1 b) in a lane, cut to its type. */
+static uint64_t set_operand(const Warp *w, const XInsn *in, uint32_t k, uint32_t lane)
+{
+    const CodeOpd *o = opd(w, in, k + 1);
+    uint64_t v = opd_u64(w, o, lane);
+    uint32_t bits = type_info[in->ci->type[1]].bits;
+    return bits < 64 ? v & ((UINT64_C(1) << bits) - 1) : v;
+}
+
+static double set_float(const CodeInsn *ci, uint64_t v)
+{
+    switch (ci->type[1]) {
+    case T_F64: {
+        double d;
+        memcpy(&d, &v, sizeof d);
+        return d;
+    }
+    case T_F32:
+        return num_float(ci->mod[MC_FTZ] ? num_ftz_f32((uint32_t)v) : (uint32_t)v);
+    default: {
+        bool bf16 = ci->type[1] == T_BF16 || ci->type[1] == T_BF16X2;
+        uint32_t h = (uint32_t)v & 0xffff;
+        if (ci->mod[MC_FTZ] && !bf16 && (h & 0x7c00) == 0)
+            h &= 0x8000;
+        return num_float(
+            (uint32_t)num_convert(NUM_F32, bf16 ? NUM_BF16 : NUM_F16, h, (NumMode){.rnd = NUM_RN}));
+    }
+    }
+}
+
+static bool set_compare(const CodeInsn *ci, uint64_t a, uint64_t b)
+{
+    const TypeInfo *t = &type_info[ci->type[1]];
+    VecCmp cmp = cmp_of[ci->mod[MC_CMP]];
+    if (t->kind == 'F')
+        return compare(cmp, set_float(ci, a), set_float(ci, b));
+    if (t->kind == 'S') { /* moves the sign bit so that unsigned order is signed order */
+        a ^= UINT64_C(1) << (t->bits - 1);
+        b ^= UINT64_C(1) << (t->bits - 1);
+    }
+    return compare(cmp, a < b ? -1 : a > b, 0);
+}
+
+static bool set_combine(const Warp *w, const XInsn *in, bool r, uint32_t lane)
+{
+    uint32_t op = in->ci->mod[MC_BOOL];
+    bool c = op && (pred_lanes(w, in->pred[0], in->pred_neg & 1) >> lane & 1);
+    return op == MV_BOOL_AND ? r && c : op == MV_BOOL_OR ? r || c : op == MV_BOOL_XOR ? r != c : r;
+}
+
+/* 1.0 of a float destination, all ones of an integer one. */
+static uint32_t set_true(PtxType to)
+{
+    switch (to) {
+    case T_F32:
+        return 0x3f800000;
+    case T_F16:
+    case T_F16X2:
+        return 0x3c00;
+    case T_BF16:
+    case T_BF16X2:
+        return 0x3f80;
+    case T_U16:
+    case T_S16:
+        return 0xffff;
+    default:
+        return UINT32_MAX;
+    }
+}
+
+static void set(Warp *w, const XInsn *in, uint32_t mask)
+{
+    for (uint32_t i = 0; i < WARP; i++) {
+        bool r = set_compare(in->ci, set_operand(w, in, 0, i), set_operand(w, in, 1, i));
+        if (mask >> i & 1)
+            row(w, in->row[0])[i] =
+                set_combine(w, in, r, i) ? set_true((PtxType)in->ci->type[0]) : 0;
+    }
+}
+
+bool exec_set(const Code *c, const CodeInsn *in, Bound *out)
+{
+    (void)c, (void)in;
+    return bind(set, out);
+}
+
+/* Each half by itself; an integer destination gets 16 ones for each. */
+static void set_x2(Warp *w, const XInsn *in, uint32_t mask)
+{
+    uint32_t yes = set_true((PtxType)in->ci->type[0]) & 0xffff;
+    for (uint32_t i = 0; i < WARP; i++) {
+        uint32_t a = row(w, in->row[1])[i], b = row(w, in->row[2])[i], r = 0;
+        for (uint32_t j = 0; j < 2; j++)
+            if (set_combine(w, in, set_compare(in->ci, a >> 16 * j, b >> 16 * j), i))
+                r |= yes << 16 * j;
+        if (mask >> i & 1)
+            row(w, in->row[0])[i] = r;
+    }
+}
+
+bool exec_set_x2(const Code *c, const CodeInsn *in, Bound *out)
+{
+    (void)c, (void)in;
+    return bind(set_x2, out);
+}
+
 bool exec_selp(const Code *c, const CodeInsn *in, Bound *out)
 {
     (void)c;

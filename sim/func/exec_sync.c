@@ -1,5 +1,5 @@
-/* Synchronisation: mbarriers, named and cluster barriers, fences, register reallocation, cluster
- * addresses, hints.
+/* Synchronisation: mbarriers, cluster barriers (named ones: exec_bar.c), fences, register
+ * reallocation, cluster addresses, hints.
  *
  * These functions only say what a warp asks for; the driver keeps the state and does the arithmetic
  * (front.h), except for a poll of an mbarrier, which reads the word and takes its outcome at once.
@@ -219,37 +219,7 @@ BIND_DYN(mbarrier_try_wait, dyn_wait_token)
 BIND_DYN(mbarrier_try_wait_parity, dyn_wait_parity)
 BIND_PLAIN(mbarrier_pending_count, plain_pending_count)
 
-/* ---- Named barriers: a warp counts whole, even one with fewer than 32 threads ---- */
-
-static bool named_barrier(ExecCtx *x, const XInsn *in, uint32_t mask, OpKind kind)
-{
-    Warp *w = x->w;
-    uint32_t lane = first_lane(mask), id = opd_u32(x, opd(w, in, 0), lane);
-    uint32_t all = x->exec->front.n_warps * WARP;
-    uint32_t threads = has_opd(w, in, 1) ? opd_u32(x, opd(w, in, 1), lane) : all;
-    if (id >= N_NAMED_BARRIERS)
-        return exec_fault(x, in, (int)lane, "barrier %u: there are %d", id, N_NAMED_BARRIERS);
-    if (threads == 0 || threads % WARP != 0 || threads > all)
-        return exec_fault(
-            x, in, (int)lane,
-            "barrier %u for %u threads: must be a multiple of 32, at most the CTA's %u", id,
-            threads, all);
-    Op *o = emit(x, kind);
-    o->sync = id;
-    o->arg0 = threads;
-    o->arg1 = mask == w->live ? WARP : (uint32_t)__builtin_popcount(mask);
-    return true;
-}
-
-static bool dyn_bar_sync(ExecCtx *x, const XInsn *in, uint32_t mask)
-{
-    return named_barrier(x, in, mask, OK_BAR_SYNC);
-}
-
-static bool dyn_bar_arrive(ExecCtx *x, const XInsn *in, uint32_t mask)
-{
-    return named_barrier(x, in, mask, OK_BAR_ARRIVE);
-}
+/* ---- Cluster barrier ---- */
 
 static bool dyn_cluster_arrive(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
@@ -266,8 +236,6 @@ static bool dyn_cluster_wait(ExecCtx *x, const XInsn *in, uint32_t mask)
     return true;
 }
 
-BIND_DYN(bar_sync, dyn_bar_sync)
-BIND_DYN(bar_arrive, dyn_bar_arrive)
 BIND_PLAIN(bar_warp_sync, plain_nothing) /* the lanes have met before it runs: warp.c */
 BIND_DYN(barrier_cluster_arrive, dyn_cluster_arrive)
 BIND_DYN(barrier_cluster_wait, dyn_cluster_wait)

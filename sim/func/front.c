@@ -31,6 +31,7 @@ static void start_warp(const Exec *x, Warp *w)
     memset(w->preds, 0, c->n_preds * sizeof w->preds[0]);
     if (x->local_bytes)
         memset(w->local, POISON, (size_t)x->local_bytes * WARP);
+    w->reduces = NULL;
     warp_start(w);
     watch_start(w);
 }
@@ -55,6 +56,7 @@ static bool cta_start(Front *f, uint32_t slot, uint32_t id, Err *err)
         memset(c->tmem, POISON, 512 * sizeof c->tmem[0]);
     for (uint32_t i = 0; i < f->n_warps; i++)
         start_warp(x, &c->warps[i]);
+    memset(c->tally, 0, sizeof c->tally);
     async_reset(c);
     c->active = true;
     return true;
@@ -163,6 +165,7 @@ static void next(Front *f, uint32_t slot, uint32_t warp, OpRun *run)
     w->retry_pc = NO_PC;
     if (w->wgmma_waits)
         after_wgmma(x, w);
+    bar_resume(w);
     while (w->live) {
         if (w->n_splits || !w->mask)
             warp_schedule(w);

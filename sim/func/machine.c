@@ -221,7 +221,7 @@ bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err)
     x->isa = d->simd ? (SimdIsa)(d->simd - 1) : simd_best();
     x->static_shared = static_shared(c);
     x->shared_bytes = SHARED_BASE + x->static_shared + x->desc.dynamic_shared;
-    x->local_bytes = (uint32_t)round_up(c->func->local_bytes, 16);
+    x->local_bytes = (uint32_t)round_up(c->local_bytes, 16);
     x->uses_tmem = uses_tmem(c);
     x->cluster_ctas = volume(x->desc.cluster);
     if (!check_block(&x->desc, c->func, err) || !check_grid(&x->desc, c->func, err) ||
@@ -257,8 +257,7 @@ void exec_free(Exec *x)
 static uint64_t address_of(const Module *m, const CodeLayout *lay, const VarInit *r)
 {
     if (r->var < 0)
-        return (uint64_t)r->func +
-               (uint64_t)r->addend; /* calls through pointers are not executed */
+        return lay->code_window + (uint64_t)r->func * FUNCTION_STEP + (uint64_t)r->addend;
     const Var *v = &m->vars[r->var];
     uint64_t base = 0;
     if (v->space == SP_GLOBAL)
@@ -287,6 +286,7 @@ void exec_init_module(const Module *m, GlobalMem *mem, CodeLayout *lay)
     lay->param_window = PARAM_WINDOW;
     lay->local_window = LOCAL_WINDOW;
     lay->shared_window = SHARED_WINDOW;
+    lay->code_window = CODE_WINDOW;
     if (m->global_bytes)
         memset(mem_ptr(mem, base[0], m->global_bytes), 0, m->global_bytes);
     if (m->const_bytes)

@@ -24,6 +24,8 @@
 #define SHARED_WINDOW 0x00001e0000000000u
 #define LOCAL_WINDOW 0x00001e1000000000u
 #define PARAM_WINDOW 0x00001e2000000000u
+#define CODE_WINDOW                                                                                \
+    0x00001e3000000000u /* addresses of functions (code.h); nothing is stored there */
 #define GLOBAL_BASE 0x0000200000000000u
 #define SHARED_BASE 1024u
 #define SHARED_MAX 232448u /* bytes a CTA may use: 227 KB */

@@ -95,6 +95,17 @@ NumValue num_of_s64(int64_t x)
     return v;
 }
 
+/* sig / 2^shift + random / 2^random_bits as an integer, rounded down. sig has at most 24 bits:
+ * random rounding is of f32. */
+static uint64_t shift_random(uint64_t sig, int shift, NumMode mode)
+{
+    int at = shift - mode.random_bits; /* place of the lowest random bit */
+    if (at > 24)
+        return 0; /* the random bits have nothing to meet */
+    uint64_t random = at >= 0 ? (uint64_t)mode.random << at : (uint64_t)mode.random >> -at;
+    return (sig + random) >> shift;
+}
+
 /* sig / 2^shift as an integer, rounded. */
 static uint64_t shift_round(uint64_t sig, int shift, bool negative, NumRnd rnd)
 {
@@ -122,6 +133,7 @@ static uint64_t shift_round(uint64_t sig, int shift, bool negative, NumRnd rnd)
         up = rest && !negative;
         break;
     case NUM_RZ:
+    case NUM_RS: /* shift_random */
     case NUM_RNDS:
         break;
     }
@@ -146,7 +158,10 @@ static uint64_t finite_code(const NumFormat *f, NumValue v, NumMode mode)
     int e = top < lowest ? lowest : top;
     if (e > f->bias + 1)
         return overflow_code(f, v.negative, mode);
-    uint64_t kept = shift_round(v.sig, e - f->frac_bits - v.exp, v.negative, mode.rnd);
+    int shift = e - f->frac_bits - v.exp;
+    uint64_t kept = mode.rnd == NUM_RS && shift > 0
+                        ? shift_random(v.sig, shift, mode)
+                        : shift_round(v.sig, shift, v.negative, mode.rnd);
     /* A normal number's leading one, or a carry out of the fraction, adds one to the field. */
     uint64_t code = ((uint64_t)(e - lowest) << f->frac_bits) + kept;
     if (!f->has_sign)

@@ -10,7 +10,7 @@
  * is judged after rounding (assumed: PTX does not say when).
  * Approximate functions: bit for bit those of a Hopper GPU (mufu.h).
  *
- * Not here: f64 arithmetic with directed rounding; stochastic rounding (cvt.rs). */
+ * Not here: f64 arithmetic with directed rounding. */
 #ifndef RAO_SIM_FUNC_NUM_H
 #define RAO_SIM_FUNC_NUM_H
 
@@ -22,8 +22,8 @@
 
 enum { NUM_LANES = 32 };
 
-/* PTX .rn .rz .rm .rp .rna; also .rni .rzi .rmi .rpi of conversions to integers. */
-typedef enum NumRnd { NUM_RN, NUM_RZ, NUM_RM, NUM_RP, NUM_RNA, NUM_RNDS } NumRnd;
+/* PTX .rn .rz .rm .rp .rna .rs; also .rni .rzi .rmi .rpi of conversions to integers. */
+typedef enum NumRnd { NUM_RN, NUM_RZ, NUM_RM, NUM_RP, NUM_RNA, NUM_RS, NUM_RNDS } NumRnd;
 
 /* Modifiers of a rounding, to be or-ed. */
 enum {
@@ -35,6 +35,10 @@ enum {
 typedef struct NumMode {
     NumRnd rnd;
     unsigned flags; /* NUM_SATFINITE | NUM_RELU | NUM_SAT */
+    /* NUM_RS: so many random bits are added to the bits that rounding cuts off, at their upper end;
+     * a carry rounds away from zero. Overflow is as with NUM_RN. */
+    uint16_t random;
+    uint8_t random_bits;
 } NumMode;
 
 /*   bit  31/63                                                       0

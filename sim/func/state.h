@@ -189,6 +189,9 @@ static inline bool watch_spins(const Exec *x, const Warp *w)
     return w->watch.spins && w->watch.changes == *x->changes;
 }
 
+/* exec_bar.c: a warp that goes on after bar.red has its result. */
+void bar_resume(Warp *w);
+
 /* ---- Parts of the executor ---- */
 
 /* Fills insns; ERR_UNSUPPORTED names the first instruction without a meaning. */

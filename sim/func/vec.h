@@ -49,6 +49,18 @@ typedef struct VecInts {
     PlainFn *szext[2][2], *bmsk[2];             /* [wrap][signed] */
 } VecInts;
 
+/* vec_rare_body.h. [.] by signedness: 0 unsigned, 1 signed; [lo hi] by .mulmode. */
+typedef struct VecRare {
+    PlainFn *add_sat, *sub_sat, *mad_hi_sat, *add_x2, *mad24_hi_sat, *fns; /* one type each */
+    PlainFn *sad[VI_TYPES];
+    PlainFn *mul24[2][2], *mad24[2][2];  /* [lo hi][.] */
+    PlainFn *min_x2[2], *max_x2[2];      /* [.] */
+    PlainFn *min_relu[2], *max_relu[2];  /* s32, s16x2 */
+    PlainFn *dp4a[2][2], *dp2a[2][2][2]; /* [. of a][. of b]; dp2a: [lo hi] first */
+    PlainFn *pack[4][2];                 /* 2, 4, 8, 16 bits; [.] */
+    PlainFn *carry_add[VI_TYPES], *carry_sub[VI_TYPES], *carry_mad[2][VI_TYPES]; /* [lo hi] */
+} VecRare;
+
 typedef struct VecFloats {
     PlainFn *add[VEC_RNDS][NUM_FTZS][VEC_SATS], *sub[VEC_RNDS][NUM_FTZS][VEC_SATS];
     PlainFn *mul[VEC_RNDS][NUM_FTZS][VEC_SATS], *fma[VEC_RNDS][NUM_FTZS][VEC_SATS];
@@ -66,6 +78,27 @@ typedef struct VecFloats {
     PlainFn *bf16x2, *f16x2, *bf16, *f16, *f32_of_bf16, *f32_of_f16; /* round to nearest even */
     PlainFn *f32_of_int[VI_TYPES];                                   /* u32 s32 */
 } VecFloats;
+
+/* f16, bf16 (vec_half_body.h); one or two in a register. Of f16: [ftz][sat]. */
+typedef struct VecHalves {
+    PlainFn *add[NUM_FTZS][VEC_SATS], *sub[NUM_FTZS][VEC_SATS], *mul[NUM_FTZS][VEC_SATS],
+        *fma[NUM_FTZS][VEC_SATS];
+    PlainFn *add_bf16, *sub_bf16, *mul_bf16, *fma_bf16[2]; /* [relu] */
+    PlainFn *fma_relu[NUM_FTZS], *fma_oob[2][2];           /* oob: [bf16][relu] */
+    PlainFn *min[3][VEC_NANS][2], *max[3][VEC_NANS][2];    /* [f16, ftz, bf16][.][xorsign] */
+    PlainFn *neg[3], *abs[3], *ex2[2], *tanh[2];           /* [f16, ftz, bf16]; [bf16] */
+    PlainFn *add_mixed[2][VEC_RNDS][VEC_SATS], *sub_mixed[2][VEC_RNDS][VEC_SATS],
+        *fma_mixed[2][VEC_RNDS][VEC_SATS]; /* [bf16] */
+} VecHalves;
+
+/* vec_cvt_body.h. Small formats in this order; [relu]. */
+typedef enum VecSmall { VS_E4M3, VS_E5M2, VS_E2M3, VS_E3M2, VS_E2M1, VEC_SMALLS } VecSmall;
+typedef struct VecCvts {
+    PlainFn *small_of_f32[VEC_SMALLS][2], *small_of_f16[VEC_SMALLS][2],
+        *f16_of_small[VEC_SMALLS][2];           /* pairs; rn, .satfinite */
+    PlainFn *int_of_f32[2][VEC_RNDS][NUM_FTZS]; /* [u32 s32] */
+    PlainFn *round_f32[VEC_RNDS][NUM_FTZS];     /* cvt.rni.f32.f32 ... */
+} VecCvts;
 
 typedef struct VecMoves {
     PlainFn *mov32, *mov64, *mov128;
@@ -88,7 +121,10 @@ typedef struct VecMem {
 
 typedef struct VecFns {
     VecInts i;
+    VecRare r;
     VecFloats f;
+    VecHalves h;
+    VecCvts c;
     VecMoves m;
     VecMem mem;
 } VecFns;

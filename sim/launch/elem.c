@@ -135,7 +135,7 @@ static uint64_t to_bits(const Elem *e, double v)
     if (narrow(&num_formats[e->num], v, &bits))
         return bits;
     memcpy(&bits, &v, sizeof bits);
-    NumMode mode = {NUM_RN, e->bytes == 1 ? NUM_SATFINITE : 0};
+    NumMode mode = {.rnd = NUM_RN, .flags = e->bytes == 1 ? NUM_SATFINITE : 0};
     return num_convert(e->num, NUM_F64, bits, mode);
 }
 

@@ -2,8 +2,7 @@
  * inlined, symbols become addresses, predicated branches become edges.
  *
  * Call parameters in .param space are values too (one per 32 bits), so inlining a function is
- * copying its body. Not supported: recursion, indirect calls to defined functions, sub-word access
- * inside a call parameter. */
+ * copying its body. Not supported: recursion, sub-word access inside a call parameter. */
 #include "sim/lower/build.h"
 
 #include <assert.h>
@@ -37,12 +36,19 @@ static uint64_t symbol_address(const Frame *fr, int32_t var, int64_t addend)
         base = l->global_base;
     else if (v->space == SP_CONST)
         base = l->const_base;
+    else if (v->space == SP_LOCAL)
+        base = fr->local_base;
     return base + v->offset + (uint64_t)addend;
 }
 
 static bool has_rank(const Frame *fr, int32_t var)
 {
     return fr->ir->layout->clustered && fr->ir->module->vars[var].space == SP_SHARED;
+}
+
+uint64_t build_function_address(const Frame *fr, int32_t func)
+{
+    return fr->ir->layout->code_window + (uint64_t)func * FUNCTION_STEP;
 }
 
 /* ---- Operands ---- */
@@ -107,10 +113,11 @@ uint32_t build_scalar(Frame *fr, const Operand *o, PtxType t, Cell *out)
         return n;
     case OPD_ADDR_OF:
         return address_cells(fr, o, n, out);
+    case OPD_FUNC: /* its address */
+        return const_cells(fr->ir, build_function_address(fr, o->func), n, out);
     case OPD_SINK:
     case OPD_NONE:
     case OPD_SREG:
-    case OPD_FUNC:
     case OPD_MEM:
     case OPD_VEC:
     case OPD_LABEL:
@@ -201,7 +208,7 @@ static void add_operands(Frame *fr, const Insn *in, IrInsn *out, bool sources)
             p = (IrOpd){.kind = CO_SREG, .imm = o->sreg};
         else if (o->kind == OPD_LABEL)
             p = (IrOpd){.kind = CO_LABEL, .imm = o->imm};
-        else if (o->kind == OPD_FUNC)
+        else if (o->kind == OPD_FUNC && in->op == OP_CALL)
             p = (IrOpd){.kind = CO_LABEL, .imm = o->func};
         else if (o->kind != OPD_NONE)
             add_operand(fr, in, k, form_opd_type(f, &ms, k), &p);
@@ -262,6 +269,29 @@ static void emit_operand_values(Frame *fr, const Insn *in)
     }
 }
 
+/* The carry flag CC.CF of a thread is a predicate like any other: one more destination of the
+ * instructions with .cc, and one more source, the last operand, of addc, subc and madc. ptxas keeps
+ * it in a predicate register too. */
+static bool reads_carry(OpCode op)
+{
+    return op == OP_ADDC || op == OP_SUBC || op == OP_MADC;
+}
+
+static void add_carry(Frame *fr, IrInsn *out, bool source)
+{
+    Ir *ir = fr->ir;
+    if (source ? !reads_carry((OpCode)out->op) : !out->mod[MC_CC])
+        return;
+    uint32_t k = source ? out->n_opd - 1u : out->n_opd - 1u - reads_carry((OpCode)out->op);
+    ir->opds[out->opd + k] = (IrOpd){.kind = CO_PRED,
+                                     .dst = !source,
+                                     .n = 1,
+                                     .elem_slots = 1,
+                                     .n_elems = 1,
+                                     .first = ir->n_cells};
+    build_add_cells(ir, &fr->carry, 1);
+}
+
 bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
 {
     Ir *ir = fr->ir;
@@ -269,7 +299,8 @@ bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
     IrInsn out = {.op = in->op, .n_opd = in->n_opd, .host = NO_INSN, .ptx = ptx};
     memcpy(out.type, in->type, sizeof out.type);
     memcpy(out.mod, in->mod, sizeof out.mod);
-    out.opd = ir_opds(ir, in->n_opd);
+    out.n_opd = (uint8_t)(in->n_opd + reads_carry((OpCode)in->op) + (in->mod[MC_CC] != 0));
+    out.opd = ir_opds(ir, out.n_opd);
     ir_classify(ir, &out);
     out.src = ir->n_cells;
     if (in->guard >= 0) {
@@ -279,9 +310,11 @@ bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
         out.flags |= IF_GUARD | IF_RMW;
     }
     add_operands(fr, in, &out, true);
+    add_carry(fr, &out, true);
     out.n_src = ir->n_cells - out.src;
     out.dst = ir->n_cells;
     add_operands(fr, in, &out, false);
+    add_carry(fr, &out, false);
     out.n_dst = ir->n_cells - out.dst;
     if (out.n_dst == 0)
         out.flags &= (uint8_t)~IF_RMW;
@@ -365,6 +398,8 @@ bool build_body(Frame *fr)
 {
     Ir *ir = fr->ir;
     const Func *f = fr->func;
+    uint32_t local_end = fr->local_base + f->local_bytes;
+    ir->local_bytes = local_end > ir->local_bytes ? local_end : ir->local_bytes;
     fr->reg = arena_new(ir->a, Cell, f->n_regs + 1);
     for (uint32_t r = 0; r < f->n_regs; r++) {
         fr->reg[r] = ir_val(ir, f->regs[r].type == T_PRED);
@@ -399,6 +434,7 @@ bool build_ir(Ir *ir, Err *err)
     for (uint32_t i = 0; i < f->n_params; i++)
         is_kernel_param[f->params[i]] = true;
     Frame fr = {.ir = ir, .func = f, .is_kernel_param = is_kernel_param, .err = err};
+    fr.carry = ir_val(ir, true);
     fr.param = arena_new(ir->a, Cell, ir->module->n_vars + 1);
     for (uint32_t v = 0; v < ir->module->n_vars; v++)
         fr.param[v] = CELL_SINK;

@@ -16,7 +16,9 @@ typedef struct Frame { /* one function instance being copied in */
     Cell *param; /* per module variable: first value of a .param object of a call, or CELL_SINK */
     uint32_t *start; /* per PTX instruction: its first insn; [n_insns]: the end */
     const bool *is_kernel_param;
+    uint32_t local_base;          /* offset of its local variables: behind those of its callers */
     Cell rank_base;               /* CTA rank << 24, when the kernel runs in clusters */
+    Cell carry;                   /* CC.CF: a predicate; not kept across calls, says PTX */
     uint32_t ptx_at;              /* of the call, for inlined bodies */
     uint32_t *ret_fix, n_ret_fix; /* branches to the end */
     Cell value[FORM_OPDS]; /* of the instruction being built: operands that were computed before it,
@@ -27,6 +29,8 @@ typedef struct Frame { /* one function instance being copied in */
 uint32_t build_slots_of(PtxType t);
 /* ERR_UNSUPPORTED at the instruction, naming `what`. */
 bool build_unsupported(Frame *fr, const Insn *in, const char *what);
+/* What mov and initial values of variables give as the address of a function. */
+uint64_t build_function_address(const Frame *fr, int32_t func);
 void build_add_cells(Ir *ir, const Cell *c, uint32_t n);
 /* Cells of a scalar operand; t is the type that the row expects (T_NONE: any). Returns their
  * number. */

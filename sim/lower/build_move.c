@@ -32,8 +32,8 @@ static bool build_halves(Frame *fr, const Insn *in, bool pack, uint32_t ptx)
     Cell word[MAX_SCALAR_CELLS];
     const Operand *scalar = &in->opd[pack ? 0 : 1], *vec = &in->opd[pack ? 1 : 0];
     uint32_t n_words = build_scalar(fr, scalar, (PtxType)in->type[0], word);
-    if (vec->n != 2 * n_words)
-        return build_unsupported(fr, in, "elements of less than 16 bits");
+    if (type_info[in->type[0]].bits != 16 * vec->n) /* bytes */
+        return build_generic(fr, in, ptx);
     for (uint32_t w = 0; w < n_words; w++) {
         Cell half[2];
         for (uint32_t h = 0; h < 2; h++)
@@ -79,7 +79,7 @@ bool build_vector_move(Frame *fr, const Insn *in, uint32_t ptx)
 bool build_mov(Frame *fr, const Insn *in, uint32_t ptx)
 {
     const Operand *src = &in->opd[1];
-    if (in->guard >= 0 || src->kind == OPD_SREG || src->kind == OPD_FUNC) {
+    if (in->guard >= 0 || src->kind == OPD_SREG) {
         if (!build_generic(fr, in, ptx))
             return false;
         IrInsn *out = &fr->ir->insns[fr->ir->n_insns - 1];

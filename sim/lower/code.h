@@ -82,15 +82,21 @@ typedef struct Code {
     uint32_t n_preds;
     uint32_t *consts; /* distinct 32-bit constants; row i is -1 - i */
     uint32_t n_consts;
+    uint32_t
+        local_bytes; /* per thread: the kernel's local variables and those of inlined functions */
     bool uses_global_atomics; /* results may depend on the order of CTAs */
 } Code;
+
+enum { FUNCTION_STEP = 16 }; /* bytes from the address of a function to that of the next */
 
 /* Resolved addresses of module-scope variables, made by the loader before lowering. */
 typedef struct CodeLayout {
     uint64_t global_base,
         const_base; /* generic address of the module's .global and .const images */
     uint64_t param_window, local_window,
-        shared_window; /* generic addresses of the windows (sim/func/mem.h) */
+        shared_window;    /* generic addresses of the windows (sim/func/mem.h) */
+    uint64_t code_window; /* function i of the module has the address code_window +
+                             FUNCTION_STEP * i */
     bool clustered; /* more than one CTA in a cluster: shared addresses carry a rank known only at
                        run time */
     bool keep_all;  /* also instructions without a machine operation that change nothing, such as
@@ -100,7 +106,7 @@ typedef struct CodeLayout {
 typedef struct Model Model;
 
 /* Lowers one entry. `model` gives the latencies for list scheduling (NULL: keep PTX order).
- * Everything is allocated in `a`. ERR_UNSUPPORTED: indirect calls, recursion. Register pressure
+ * Everything is allocated in `a`. ERR_UNSUPPORTED: recursion. Register pressure
  * above the budget is not an error; see Code.n_slots. Transformations: docs/lowering.md; source:
  * ptx.md section 5. */
 bool code_lower(Arena *a, const Module *m, const Func *f, const CodeLayout *layout,

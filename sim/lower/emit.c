@@ -215,6 +215,7 @@ bool emit_code(Ir *ir, Arena *a, Code **out, Err *err)
     Code *c = arena_new(a, Code, 1);
     c->module = ir->module;
     c->func = ir->func;
+    c->local_bytes = ir->local_bytes;
     Emitter e = {.ir = ir, .c = c, .a = a};
     e.slot = arena_new(ir->a, uint32_t, ir->n_vals + 1);
     allocate(ir, e.slot, &c->n_slots, &c->n_preds);

@@ -110,6 +110,7 @@ typedef struct Ir {
     uint32_t *block_of; /* per insn */
     uint32_t *preds;    /* predecessor lists */
     uint32_t *brx, n_brx, cap_brx;
+    uint32_t local_bytes; /* of all frames */
 } Ir;
 
 /* ---- ir.c ---- */

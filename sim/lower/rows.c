@@ -166,6 +166,7 @@ static const Expansion expansions[] = {
     {OP_MUL_HI, 1, 18, 1},   {OP_MAD_HI, 2, 20, 1},  {OP_SETP_INT, 1, 2, 1}, {OP_SHL, 1, 2, 1},
     {OP_SHR, 1, 2, 1},       {OP_CLZ, 2, 5, 2},      {OP_POPC, 1, 3, 1},     {OP_BFE, 2, 6, 1},
     {OP_BFI, 2, 6, 1},       {OP_BREV, 1, 2, 1},     {OP_SLCT_S32, 2, 3, 2}, {OP_SLCT_F32, 2, 3, 2},
+    {OP_ADD_CC, 1, 2, 1},    {OP_ADDC, 1, 2, 1},     {OP_SUB_CC, 1, 2, 1},   {OP_SUBC, 1, 2, 1},
     {OP_DIV_INT, 20, 70, 1}, {OP_REM_INT, 20, 70, 1},
     {OP_EX2_F32, 1, 1, 4},   {OP_LG2_F32, 1, 1, 4},  {OP_RCP_F32_APPROX, 1, 1, 4},
     {OP_SQRT_F32_APPROX, 1, 1, 4}, {OP_RSQRT_F32, 1, 1, 4}, {OP_SIN_F32, 2, 2, 2}, {OP_COS_F32, 2, 2, 2},
