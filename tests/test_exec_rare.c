@@ -85,6 +85,8 @@ static uint64_t r_fns(const Case *c, const uint64_t *s, uint32_t *p)
     uint32_t mask = (uint32_t)s[0];
     int64_t base = (int64_t)(uint32_t)s[1], n = (int32_t)(uint32_t)s[2];
     int64_t left = n < 0 ? -n : n;
+    if (n == INT32_MIN)
+        return 0; /* as a GPU does: hopper_ops.tsv */
     if (base > 31)
         return UINT32_MAX;
     if (n == 0)

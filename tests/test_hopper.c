@@ -50,8 +50,8 @@ START_TEST(instructions_give_the_bits_of_the_gpu)
         same++;
     }
     fclose(f);
-    ck_assert_uint_ge(same, 1415);
-    ck_assert_uint_le(refused, 307);
+    ck_assert_uint_ge(same, 1615);
+    ck_assert_uint_le(refused, 107);
 }
 END_TEST
 

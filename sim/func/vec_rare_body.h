@@ -61,6 +61,8 @@ static inline uint32_t dot2(uint32_t a, uint32_t b, uint32_t c, bool a_signed, b
 /* The place of the n-th set bit of mask from base, upward or (n < 0) downward. */
 static inline uint32_t find_nth(uint32_t mask, uint32_t base, int32_t n)
 {
+    if (n == INT32_MIN) /* its magnitude overflows in ptxas' code; so measured */
+        return 0;
     if (base > 31)
         return UINT32_MAX;
     if (n == 0)
