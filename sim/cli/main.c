@@ -321,7 +321,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], verbs[i].name) == 0)
             v = &verbs[i];
     if (!v)
-        return usage_error("there is no verb '%s'; the verbs are run, check, exec, replay, trace, "
+        return usage_error("there is no verb '%s'; the verbs are run, replay, check, exec, trace, "
                            "isa, models, bench",
                            argv[1]);
     static Args a;
