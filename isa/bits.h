@@ -132,7 +132,15 @@ typedef enum TmapType { /* as tensormap.replace numbers them */
                         TMAP_B6X16_P32,
                         TMAP_TYPES
 } TmapType;
-enum { TMAP_SWIZZLE_NONE, TMAP_SWIZZLE_32B, TMAP_SWIZZLE_64B, TMAP_SWIZZLE_128B };
+enum { /* as CUtensorMapSwizzle numbers them */
+       TMAP_SWIZZLE_NONE,
+       TMAP_SWIZZLE_32B,
+       TMAP_SWIZZLE_64B,
+       TMAP_SWIZZLE_128B,
+       TMAP_SWIZZLE_128B_ATOM_32B,
+       TMAP_SWIZZLE_128B_ATOM_32B_FLIP_8B,
+       TMAP_SWIZZLE_128B_ATOM_64B
+};
 enum { TMAP_INTERLEAVE_NONE, TMAP_INTERLEAVE_16B, TMAP_INTERLEAVE_32B };
 enum { TMAP_RANK = 5, TMAP_BYTES = 128 };
 
@@ -153,6 +161,9 @@ typedef struct TensorMap {
 
 /* Bits of an element in global memory, 0 if the type is unknown. */
 uint32_t tensor_map_elem_bits(uint32_t dtype);
+
+/* Bytes of a row that a swizzle mode takes at most; 0: any. */
+uint32_t tensor_map_swizzle_span(uint32_t swizzle);
 
 /* From CUtensorMapDataType to TmapType; TMAP_TYPES if there is none. */
 TmapType tensor_map_type_of_cuda(uint32_t cuda_type);

@@ -32,6 +32,12 @@ TmapType tensor_map_type_of_cuda(uint32_t cuda_type)
     return cuda_type < sizeof type ? (TmapType)type[cuda_type] : TMAP_TYPES;
 }
 
+uint32_t tensor_map_swizzle_span(uint32_t swizzle)
+{
+    static const uint8_t span[] = {0, 32, 64, 128};
+    return span[swizzle < TMAP_SWIZZLE_128B ? swizzle : TMAP_SWIZZLE_128B];
+}
+
 /* Bytes that one box brings. Of `box` elements, every element_stride-th. */
 static uint64_t box_bytes(const TensorMap *tm)
 {
@@ -71,7 +77,7 @@ static bool check(const TensorMap *tm, ErrKind kind, Err *err)
         return err_set(err, kind, (Loc){0}, "tensor map: the rank is %u; it must be from 1 to 5",
                        tm->rank);
     if (tm->dtype >= TMAP_TYPES || tm->interleave > TMAP_INTERLEAVE_32B ||
-        tm->swizzle > TMAP_SWIZZLE_128B || tm->l2_promotion > 3)
+        tm->swizzle > TMAP_SWIZZLE_128B_ATOM_64B || tm->l2_promotion > 3)
         return err_set(
             err, kind, (Loc){0},
             "tensor map: no such type (%u), interleave (%u), swizzle (%u) or L2 promotion (%u)",
@@ -87,10 +93,11 @@ static bool check(const TensorMap *tm, ErrKind kind, Err *err)
         return err_set(err, kind, (Loc){0},
                        "tensor map: the innermost box is %llu bytes; it must be a multiple of 16",
                        (unsigned long long)inner);
-    if (tm->interleave == TMAP_INTERLEAVE_NONE && tm->swizzle && inner > 16u << tm->swizzle)
+    uint32_t span = tensor_map_swizzle_span(tm->swizzle);
+    if (tm->interleave == TMAP_INTERLEAVE_NONE && span && inner > span)
         return err_set(err, kind, (Loc){0},
                        "tensor map: the innermost box is %llu bytes, more than the swizzle's %u",
-                       (unsigned long long)inner, 16u << tm->swizzle);
+                       (unsigned long long)inner, span);
     if (box_bytes(tm) > MAX_BOX_BYTES)
         return err_set(err, kind, (Loc){0},
                        "tensor map: a box of %llu bytes does not fit shared memory (%d)",
@@ -132,15 +139,16 @@ bool tensor_map_decode(const uint8_t bytes[TMAP_BYTES], TensorMap *tm, Err *err)
         memset(words + 8, 0, (tmap_words - 8) * sizeof *words);
     if (!tmap_unpack(words, &t, err))
         return false;
-    *tm = (TensorMap){.address = t.address,
-                      .rank = (uint32_t)t.rank1 + 1,
-                      .dtype = (uint32_t)t.elem_type,
-                      .interleave = (uint32_t)t.interleave,
-                      .swizzle = (uint32_t)t.swizzle,
-                      .oob_nan = t.oob_nan != 0,
-                      .l2_promotion = (uint32_t)t.l2,
-                      .origin = (uint32_t)t.origin,
-                      .large = t.large != 0};
+    *tm = (TensorMap){
+        .address = t.address,
+        .rank = (uint32_t)t.rank1 + 1,
+        .dtype = (uint32_t)t.elem_type,
+        .interleave = (uint32_t)t.interleave,
+        .swizzle = (uint32_t)(t.swizzle + (t.swizzle == TMAP_SWIZZLE_128B ? t.atomicity : 0)),
+        .oob_nan = t.oob_nan != 0,
+        .l2_promotion = (uint32_t)t.l2,
+        .origin = (uint32_t)t.origin,
+        .large = t.large != 0};
     if (t.tf32) { /* tf32 is written as f32 and a bit */
         if (tm->dtype == TMAP_F32)
             tm->dtype = TMAP_TF32;
@@ -175,7 +183,8 @@ bool tensor_map_encode(const TensorMap *tm, uint8_t bytes[TMAP_BYTES], Err *err)
         return false;
     bool tf32 = tm->dtype == TMAP_TF32 || tm->dtype == TMAP_TF32_FTZ,
          driver = tm->origin == ORIGIN_DRIVER;
-    uint32_t type = tm->dtype;
+    uint32_t type = tm->dtype,
+             swizzle = tm->swizzle < TMAP_SWIZZLE_128B ? tm->swizzle : TMAP_SWIZZLE_128B;
     if (tf32)
         type = type == TMAP_TF32 ? TMAP_F32 : TMAP_F32_FTZ;
     Tmap t = {.address = tm->address,
@@ -183,7 +192,8 @@ bool tensor_map_encode(const TensorMap *tm, uint8_t bytes[TMAP_BYTES], Err *err)
               .rank1 = tm->rank - 1,
               .elem_type = type,
               .interleave = tm->interleave,
-              .swizzle = tm->swizzle,
+              .swizzle = swizzle,
+              .atomicity = tm->swizzle - swizzle,
               .oob_nan = tm->oob_nan,
               .tf32 = tf32,
               .l2 = tm->l2_promotion,
@@ -191,7 +201,7 @@ bool tensor_map_encode(const TensorMap *tm, uint8_t bytes[TMAP_BYTES], Err *err)
     put_dims(tm, &t);
     if (driver) {
         t.box_bytes = box_bytes(tm);
-        t.alignment = tm->swizzle ? 128u << tm->swizzle : 16;
+        t.alignment = swizzle ? 128u << swizzle : 16;
     }
     uint64_t words[tmap_words];
     if (!tmap_pack(&t, words, err))

@@ -1,172 +1,10 @@
 /* Tensor and bulk copies against a loop over elements: every swizzle, 1 to 5 dimensions, negative
  * and excessive coordinates, element strides, multicast; and what must be refused. */
-#include <check.h>
-#include <stdlib.h>
-
-#include "tests/func_kit.h"
-
-#define BASE 4096u /* where boxes go in shared memory */
-#define MBAR 2048u
-
-static Kit kit;
-
-static void open_kit(void)
-{
-    kit_open(&kit, 2, 1, false);
-}
-
-static void close_kit(void)
-{
-    kit_close(&kit);
-}
-
-static uint32_t draw(uint32_t limit)
-{
-    return (uint32_t)rand() % limit;
-}
-
-/* ---- A second method: one element at a time ---- */
-
-/* The swizzle as the manual draws it: within 8 rows of `width` bytes, the 16-byte column is XORed
- * with the row. */
-static uint32_t naive_swizzle(uint32_t addr, uint32_t mode)
-{
-    static const uint32_t widths[] = {0, 32, 64, 128};
-    if (mode == 0)
-        return addr;
-    uint32_t columns = widths[mode] / 16;
-    uint32_t line = addr / 128 % 8; /* the pattern repeats every 8 lines of 128 bytes */
-    uint32_t key = line % columns;
-    uint32_t column = addr / 16 % 8;
-    uint32_t moved = (column & ~(columns - 1)) | ((column ^ key) & (columns - 1));
-    if (mode == 1) /* 32B: bit 4 with bit 7 */
-        moved = column ^ (line & 1);
-    if (mode == 2) /* 64B: bits 4-5 with bits 7-8 */
-        moved = column ^ (line & 3);
-    return addr / 128 * 128 + moved * 16 + addr % 16;
-}
-
-typedef struct Case {
-    TensorMap map;
-    int32_t coord[5];
-    uint64_t bytes;  /* of the tensor */
-    uint8_t *tensor; /* host */
-} Case;
-
-/* Calls visit for each element of the box: its byte offset in shared memory (unswizzled) and its
- * place in the tensor or NULL. Returns the number of bytes. */
-typedef void Visit(const Case *c, uint32_t offset, uint8_t *element, void *arg);
-
-static uint32_t each_element(const Case *c, Visit *visit, void *arg)
-{
-    uint32_t count[5] = {1, 1, 1, 1, 1}, size = (uint32_t)c->map.strides[0], offset = 0;
-    for (uint32_t d = 0; d < c->map.rank; d++) {
-        uint32_t s = d ? c->map.element_strides[d] : 1;
-        count[d] = (c->map.box[d] + s - 1) / s;
-    }
-    for (uint32_t e = 0; e < count[0] * count[1] * count[2] * count[3] * count[4];
-         e++, offset += size) {
-        uint32_t rest = e;
-        uint64_t at = 0;
-        bool inside = true;
-        for (uint32_t d = 0; d < c->map.rank; d++) {
-            int64_t i = (int64_t)c->coord[d] +
-                        (int64_t)(rest % count[d]) * (d ? c->map.element_strides[d] : 1);
-            rest /= count[d];
-            inside = inside && i >= 0 && (uint64_t)i < c->map.dims[d];
-            if (inside)
-                at += (uint64_t)i * c->map.strides[d];
-        }
-        visit(c, offset, inside ? c->tensor + at : NULL, arg);
-    }
-    return offset;
-}
-
-typedef struct Fill { /* what fill elements must be */
-    const uint8_t *shared;
-    bool nan;
-} Fill;
-
-static void check_loaded(const Case *c, uint32_t offset, uint8_t *element, void *arg)
-{
-    const Fill *f = arg;
-    uint32_t size = (uint32_t)c->map.strides[0];
-    const uint8_t *got = f->shared + naive_swizzle(BASE + offset, c->map.swizzle);
-    uint8_t want[8] = {0};
-    if (element)
-        memcpy(want, element, size);
-    else if (f->nan) {
-        memset(want, 0xff, size);
-        want[size - 1] = 0x7f;
-    }
-    ck_assert_msg(memcmp(got, want, size) == 0, "offset %u swizzle %u rank %u", offset,
-                  c->map.swizzle, c->map.rank);
-}
-
-/* ---- Random maps ---- */
-
-static void make_case(Case *c, uint32_t rank, uint32_t swizzle, bool strided)
-{
-    static const uint32_t types[] = {0 /* u8 */, 6 /* f16 */, 7 /* f32 */, 4 /* u64 */},
-                          sizes[] = {1, 2, 4, 8};
-    static const uint32_t widths[] = {256, 32, 64, 128};
-    uint32_t t = draw(4), limit = swizzle ? widths[swizzle] : 160;
-    memset(c, 0, sizeof *c);
-    c->map = (TensorMap){.rank = rank, .dtype = types[t], .swizzle = swizzle};
-    c->map.strides[0] = sizes[t];
-    c->map.box[0] = (1 + draw(limit / 16)) * 16 / sizes[t];
-    c->map.dims[0] = 1 + draw(2 * c->map.box[0]);
-    c->bytes = (c->map.dims[0] * sizes[t] + 15) / 16 * 16;
-    for (uint32_t d = 0; d < 5; d++)
-        c->map.element_strides[d] = 1;
-    for (uint32_t d = 1; d < rank; d++) {
-        c->map.strides[d] = c->bytes + 16 * draw(3);
-        c->map.dims[d] = 1 + draw(7);
-        c->map.box[d] = 1 + draw(6);
-        c->map.element_strides[d] = strided ? 1 + draw(3) : 1;
-        c->bytes = c->map.strides[d] * c->map.dims[d];
-    }
-    for (uint32_t d = rank; d < 5; d++)
-        c->map.dims[d] = c->map.box[d] = 1;
-    for (uint32_t d = 0; d < rank; d++)
-        c->coord[d] = (int32_t)draw((uint32_t)c->map.dims[d] + c->map.box[d] + 4) -
-                      (int32_t)c->map.box[d] - 2;
-    c->map.address = mem_alloc(kit.mem, c->bytes, "t");
-    c->tensor = mem_ptr(kit.mem, c->map.address, c->bytes);
-    for (uint64_t i = 0; i < c->bytes; i++)
-        c->tensor[i] = (uint8_t)rand();
-}
-
-static uint64_t put_map(const TensorMap *m)
-{
-    uint64_t at = mem_alloc(kit.mem, 128, "map");
-    Err err = {0};
-    ck_assert_msg(tensor_map_encode(m, mem_ptr(kit.mem, at, 128), &err), "%s", err.msg);
-    return at;
-}
-
-static void begin_load(const Case *c, uint64_t map, uint32_t dst)
-{
-    kit_begin(&kit, OP_CP_ASYNC_BULK_TENSOR_G2S);
-    kit.now.mod[MC_DIM] = (uint8_t)(MV_DIM_D1 + c->map.rank - 1);
-    kit_mem32(&kit, dst);
-    kit_mem64(&kit, map);
-    kit_vec(&kit, (const uint32_t *)c->coord, c->map.rank);
-    kit_mem32(&kit, MBAR);
-}
-
-static void begin_store(const Case *c, uint64_t map, OpCode op)
-{
-    kit_begin(&kit, op);
-    kit.now.mod[MC_DIM] = (uint8_t)(MV_DIM_D1 + c->map.rank - 1);
-    kit_mem64(&kit, map);
-    kit_vec(&kit, (const uint32_t *)c->coord, c->map.rank);
-    kit_mem32(&kit, BASE);
-}
+#include "tests/tma_case.h"
 
 START_TEST(loads_agree_with_the_element_loop)
 {
-    uint32_t rank = 1 + (uint32_t)_i % 5, swizzle = (uint32_t)_i / 5 % 4;
+    uint32_t rank = 1 + (uint32_t)_i % 5, swizzle = (uint32_t)_i / 5 % 7;
     srand((unsigned)_i + 1);
     for (int round = 0; round < 60; round++) {
         Case c;
@@ -199,7 +37,7 @@ static void put_element(const Case *c, uint32_t offset, uint8_t *element, void *
 
 START_TEST(stores_agree_with_the_element_loop)
 {
-    uint32_t rank = 1 + (uint32_t)_i % 5, swizzle = (uint32_t)_i / 5 % 4;
+    uint32_t rank = 1 + (uint32_t)_i % 5, swizzle = (uint32_t)_i / 5 % 7;
     srand((unsigned)_i + 100);
     for (int round = 0; round < 60; round++) {
         Case c;
@@ -408,6 +246,10 @@ START_TEST(bulk_reductions_by_type)
         {MV_REDOP_ADD, T_BF16, 0x3f803f80, 0x40003b80,
          0x40403f80}, /* 1 + 2, 1 + 2^-8: tie to even */
         {MV_REDOP_MAX, T_BF16, 0x8000bf80, 0x00003f80, 0x00003f80}, /* -0 | +0, -1 | 1 */
+        {MV_REDOP_MIN, T_F16, 0x7f800000, 0xff800000, 0x7fff0000},  /* two NaN: an H200's results */
+        {MV_REDOP_MIN, T_F16, 0x7f800001, 0x3f800000, 0x3f800000},  /* one NaN is ignored */
+        {MV_REDOP_ADD, T_F32, 0x00000001, 0x00000001, 0x00000002},  /* no flush to zero */
+        {MV_REDOP_ADD, T_BF16, 0x7fc12345, 0x3f800000, 0x7fff2345},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (uint32_t w = 0; w < 4; w++) {
@@ -435,8 +277,8 @@ int main(void)
     TCase *t = tcase_create("tma");
     tcase_add_checked_fixture(t, open_kit, close_kit);
     tcase_set_timeout(t, 120);
-    tcase_add_loop_test(t, loads_agree_with_the_element_loop, 0, 20);
-    tcase_add_loop_test(t, stores_agree_with_the_element_loop, 0, 20);
+    tcase_add_loop_test(t, loads_agree_with_the_element_loop, 0, 35);
+    tcase_add_loop_test(t, stores_agree_with_the_element_loop, 0, 35);
     tcase_add_test(t, lanes_that_store_the_same_are_one_store);
     tcase_add_test(t, a_reduction_adds_in_global_memory);
     tcase_add_test(t, multicast_reaches_each_cta_of_the_mask);

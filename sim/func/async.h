@@ -27,6 +27,7 @@ struct Async {
             uint32_t smem;
             uint16_t mask;
             uint8_t redop;
+            bool rows4; /* gather4, scatter4: coord is the column and four rows */
         } tma;
         struct {
             uint64_t gaddr;
@@ -56,6 +57,10 @@ struct Async {
             uint8_t shape, multicast, format;
             bool cg2, is_shift;
         } cp; /* tcgen05.cp, tcgen05.shift */
+        struct {
+            uint32_t dst[32], bytes, lanes;
+            uint8_t redop, type, value[32][16];
+        } remote;
         struct {
             uint32_t dst, cta; /* cta: first of the cluster that was taken; OP_NONE: none */
             uint16_t mask;

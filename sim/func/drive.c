@@ -183,6 +183,7 @@ static bool handle(Drive *d, uint32_t cta, uint32_t warp, const Op *op, Err *err
     case OK_CPASYNC:
     case OK_CPASYNC_ARRIVE:
     case OK_CANCEL:
+    case OK_REMOTE:
         return handle_async(d, cta, warp, op, err);
     case OK_BULK_COMMIT:
         close_group(&w->bulk);
@@ -361,12 +362,16 @@ static bool all_poll(const Drive *d)
 DriveEnd drive_continue(Drive *d, Err *err)
 {
     uint32_t waited = 0;
+    if (d->changes != *d->x->changes)
+        d->fruitless = 0; /* other clusters have done something */
     for (;;) {
         Round r;
         if (!run_round(d, &r, err))
             return DRIVE_FAILED;
         if (r.live == 0)
             break;
+        if (r.moved || d->n > 0)
+            d->fruitless = waited = 0;
         if (r.moved)
             continue;
         if (d->n > 0) {
@@ -378,8 +383,8 @@ DriveEnd drive_continue(Drive *d, Err *err)
             continue;
         if (!r.spent && !r.polled)
             return DRIVE_STUCK;
-        if (d->changes != *d->x->changes)
-            d->fruitless = waited = 0;
+        if (r.spent && d->changes != *d->x->changes)
+            d->fruitless = waited = 0; /* it works; warps that poll may count while they do */
         d->changes = *d->x->changes;
         uint32_t cost = r.spent ? DRIVE_SPENT : 1;
         d->fruitless += cost;

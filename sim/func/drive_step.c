@@ -163,6 +163,7 @@ static bool finish(Drive *d, const Step *s, Err *err)
     switch (s->op.kind) {
     case OK_TMA_LOAD:
     case OK_CANCEL:
+    case OK_REMOTE:
         return signal_load(d, &s->op, err);
     case OK_COMMIT:
         return signal_commit(d, &s->op, err);

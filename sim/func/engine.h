@@ -160,12 +160,22 @@ static inline uint32_t warp_taddr(const Warp *w, uint32_t taddr)
 
 /* Swizzle of shared memory: which address bits a 16-byte chunk's bits 4-6 are XORed with. Anchored
  * at absolute addresses; TMA and matrix descriptors use the same function (ptx.md 3.3). */
-typedef enum Swizzle { SWZ_NONE, SWZ_32, SWZ_64, SWZ_128, SWZ_128_32A } Swizzle;
+typedef enum Swizzle {
+    SWZ_NONE,
+    SWZ_32,
+    SWZ_64,
+    SWZ_128,
+    SWZ_128_32A,      /* 32 bytes stay together */
+    SWZ_128_32A_FLIP, /* and in odd lines of 128 bytes the halves of 16 bytes change places */
+    SWZ_128_64A,      /* 64 bytes stay together */
+} Swizzle;
 
 static inline uint32_t swizzle(uint32_t a, Swizzle s)
 {
-    static const uint8_t mask[] = {0, 0x10, 0x30, 0x70, 0x60}, shift[] = {3, 3, 3, 3, 2};
-    return a ^ (a >> shift[s] & mask[s]);
+    static const uint8_t mask[] = {0, 0x10, 0x30, 0x70, 0x60, 0x60, 0x40},
+                         shift[] = {3, 3, 3, 3, 2, 2, 1};
+    uint32_t flip = s == SWZ_128_32A_FLIP ? a >> 4 & 8 : 0;
+    return a ^ (a >> shift[s] & mask[s]) ^ flip;
 }
 
 /* Whether columns [column, column + n) of the CTA's tensor memory are allocated. */

@@ -1,6 +1,6 @@
 /* atom and red: read-modify-write, lane by lane in order. Global memory is shared by CTAs on other
  * host threads, so there every update is one atomic exchange of the host; vectors are atomic by
- * element, as PTX says. 128-bit forms are not executed. PTX ISA "atom", "red". */
+ * element, as PTX says. PTX ISA "atom", "red". */
 #include "sim/func/exec_decl.h"
 #include "sim/func/lanes.h"
 #include "sim/func/num.h"
@@ -154,6 +154,26 @@ static void put_elem(const Warp *w, const CodeOpd *o, uint32_t e, uint32_t lane,
         opd_row(w, o, e * slots + s)[lane] = (uint32_t)(v >> 32 * s);
 }
 
+/* 128 bits: exch and cas. CTAs of a kernel with atomics run on one host thread, so that two words
+ * are one access. */
+static void exchange_b128(ExecCtx *x, const Operands *o, uint32_t lane, uint8_t *p)
+{
+    const Warp *w = x->w;
+    uint32_t old[4], b[4], now[4];
+    const CodeOpd *value = o->c ? o->c : o->b;
+    bool swaps = true;
+    memcpy(old, p, sizeof old);
+    for (uint32_t s = 0; s < 4; s++) {
+        b[s] = opd_row(w, value, s)[lane];
+        swaps = swaps && (!o->c || opd_row(w, o->b, s)[lane] == old[s]);
+    }
+    memcpy(now, swaps ? b : old, sizeof now);
+    memcpy(p, now, sizeof now);
+    x->kept = x->kept && memcmp(old, now, sizeof old) == 0;
+    for (uint32_t s = 0; s < 4 && o->d; s++)
+        opd_row(w, o->d, s)[lane] = old[s];
+}
+
 static bool run(ExecCtx *x, const XInsn *in, uint32_t mask, const Operands *o)
 {
     const Warp *w = x->w;
@@ -176,6 +196,10 @@ static bool run(ExecCtx *x, const XInsn *in, uint32_t mask, const Operands *o)
     for (uint32_t m = mask; m; m &= m - 1) {
         uint32_t i = first_lane(m);
         r.ftz = r.type == T_F32 && at[i].space == SP_GLOBAL;
+        if (r.type == T_B128) {
+            exchange_b128(x, o, i, at[i].p);
+            continue;
+        }
         for (uint32_t e = 0; e < elems; e++) {
             uint64_t expect = elem_u64(w, o->b, e, i), b = o->c ? elem_u64(w, o->c, e, i) : expect;
             uint64_t old = exchange(x, &r, at[i].p + e * elem_bytes, b, o->c ? &expect : NULL);
@@ -213,7 +237,7 @@ static bool red(ExecCtx *x, const XInsn *in, uint32_t mask)
     {                                                                                              \
         (void)c;                                                                                   \
         out->dyn = name;                                                                           \
-        return in->type[0] != T_B128;                                                              \
+        return in->type[0] != T_B128 || in->mod[MC_ATOM] == MV_ATOM_EXCH || !in->mod[MC_ATOM];     \
     }
 
 BIND_RMW(atom)

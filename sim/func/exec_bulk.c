@@ -6,7 +6,7 @@
  * they write at once, which is legal. Source: PTX ISA 9.7.9.25; research/ptx.md 3.10. */
 #include "sim/func/wgmma.h"
 
-enum { BULK_ALIGN = 16, CTA_OFFSET = 0xffffff };
+enum { BULK_ALIGN = 16, CTA_OFFSET = 0xffffff, ALL_BYTES = 0xffff };
 
 static uint8_t *global_range(Exec *x, const Cta *cta, const Async *as, uint64_t addr,
                              uint32_t bytes, Err *err)
@@ -155,16 +155,27 @@ static bool dyn_s2s(ExecCtx *x, const XInsn *in, uint32_t mask)
         as->u.bulk.bytes = bytes;
         as->u.bulk.redop = in->ci->mod[MC_REDOP];
         as->u.bulk.type = in->ci->type[0];
-        LoadSync s = {.bytes = bytes,
-                      .rows = (bytes + TMA_ROW_BYTES - 1) / TMA_ROW_BYTES,
-                      .sync = own_shared(owner, (uint32_t)mbar & CTA_OFFSET)};
-        load_op(x, in, &s, as);
-        x->ops[x->n_ops - 1].flags |= OPF_REMOTE;
+        Op *o = emit(x, OK_REMOTE);
+        uint32_t rows = (bytes + TMA_ROW_BYTES - 1) / TMA_ROW_BYTES;
+        o->bytes = bytes;
+        o->waves = (uint16_t)(rows > UINT16_MAX ? UINT16_MAX : rows);
+        o->sync = own_shared(owner, (uint32_t)mbar & CTA_OFFSET);
+        o->handle = as->handle;
+        o->arg0 = 1;
+        o->flags |= owner != x->cta ? OPF_REMOTE : 0;
     }
     return true;
 }
 
 /* ---- Out of shared memory ---- */
+
+/* .cp_mask: bit i of the mask is for byte i of each 16. */
+static void copy_masked(uint8_t *dst, const uint8_t *src, uint32_t bytes, uint16_t mask)
+{
+    for (uint32_t i = 0; i < bytes; i++)
+        if (mask >> i % BULK_ALIGN & 1)
+            dst[i] = src[i];
+}
 
 static bool write_global(Exec *x, Cta *cta, Async *as, const uint8_t *src, Err *err)
 {
@@ -173,8 +184,10 @@ static bool write_global(Exec *x, Cta *cta, Async *as, const uint8_t *src, Err *
         return as->u.bulk.bytes == 0;
     if (as->u.bulk.redop)
         reduce_bytes(as->u.bulk.redop, (PtxType)as->u.bulk.type, dst, src, as->u.bulk.bytes);
-    else
+    else if (as->u.bulk.mask == ALL_BYTES)
         memcpy(dst, src, as->u.bulk.bytes);
+    else
+        copy_masked(dst, src, as->u.bulk.bytes, as->u.bulk.mask);
     return true;
 }
 
@@ -201,7 +214,7 @@ void store_op(ExecCtx *x, uint32_t bytes, uint32_t rows, uint64_t global, const 
     o->arg0 = reduces;
 }
 
-/* [d], [a], size */
+/* [d], [a], size{, policy, mask} */
 static bool dyn_s2g(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     Warp *w = x->w;
@@ -220,6 +233,8 @@ static bool dyn_s2g(ExecCtx *x, const XInsn *in, uint32_t mask)
         Async *as = start_async(x, in, s2g_async);
         if (!as)
             return false;
+        bool masked = in->ci->op == OP_CP_ASYNC_BULK_S2G_MASK;
+        as->u.bulk.mask = (uint16_t)(masked ? opd_u32(x, opd(w, in, 4), lane) : ALL_BYTES);
         as->u.bulk.gaddr = dst;
         as->u.bulk.smem = (uint32_t)src;
         as->u.bulk.bytes = bytes;
@@ -233,6 +248,13 @@ static bool dyn_s2g(ExecCtx *x, const XInsn *in, uint32_t mask)
 BIND_DYN(cp_async_bulk_g2s, dyn_g2s)
 BIND_DYN(cp_async_bulk_s2s, dyn_s2s)
 BIND_DYN(cp_async_bulk_s2g, dyn_s2g)
+
+bool exec_cp_reduce_async_bulk_s2s(const Code *c, const CodeInsn *in, Bound *out)
+{
+    (void)c;
+    out->dyn = dyn_s2s;
+    return reduce_legal(in->mod[MC_REDOP], (PtxType)in->type[0]);
+}
 
 bool exec_cp_reduce_async_bulk(const Code *c, const CodeInsn *in, Bound *out)
 {

@@ -20,8 +20,17 @@ static void replace_stride(uint64_t *words, uint32_t ord, uint64_t bytes)
     set_bits(words, 3, 32 + 4 * ord, 4, bytes >> 36);
 }
 
-/* False: no such ordinal. The instruction's rank and element type are those of the map (rank - 1,
- * 0..15). */
+/* tf32 is f32 and a bit, as the driver writes it. */
+static void set_type(uint64_t *words, uint64_t type)
+{
+    bool tf32 = type == TMAP_TF32 || type == TMAP_TF32_FTZ;
+    uint64_t f32 = type == TMAP_TF32 ? TMAP_F32 : TMAP_F32_FTZ;
+    set_bits(words, 1, 7, 4, tf32 ? f32 : type);
+    set_bits(words, 1, 16, 1, tf32);
+}
+
+/* False: no such ordinal or value. The instruction's rank and element type are those of the map
+ * (rank - 1, 0..15). */
 static bool replace_field(uint64_t *words, uint8_t field, uint32_t ord, uint64_t v)
 {
     switch (field) {
@@ -30,19 +39,22 @@ static bool replace_field(uint64_t *words, uint8_t field, uint32_t ord, uint64_t
         return true;
     case MV_FIELD_RANK:
         set_bits(words, 1, 4, 3, v);
-        return true;
+        return v < 5;
     case MV_FIELD_ELEMTYPE:
-        set_bits(words, 1, 7, 4, v);
-        return true;
+        set_type(words, v);
+        return v < 16;
     case MV_FIELD_INTERLEAVE:
         set_bits(words, 1, 11, 2, v);
-        return true;
+        return v < 3;
     case MV_FIELD_SWIZZLE_MODE:
         set_bits(words, 1, 13, 2, v);
+        return v < 4; /* 96B: sm_103a only */
+    case MV_FIELD_SWIZZLE_ATOMICITY:
+        set_bits(words, 1, 19, 2, v);
         return v < 4;
     case MV_FIELD_FILL_MODE:
         set_bits(words, 1, 15, 1, v);
-        return true;
+        return v < 2;
     case MV_FIELD_GLOBAL_STRIDE:
         if (ord < 4)
             replace_stride(words, ord, v);
@@ -80,8 +92,10 @@ static bool dyn_tensormap_replace(ExecCtx *x, const XInsn *in, uint32_t mask)
         memcpy(words, p.p, MAP_BYTES);
         if (ord > 4 ||
             !replace_field(words, in->ci->mod[MC_FIELD], ord, opd_u64(w, opd(w, in, 2), lane)))
-            return exec_fault(x, in, (int)lane,
-                              "this field of a tensor map, ordinal %u, cannot be replaced", ord);
+            return exec_fault(
+                x, in, (int)lane,
+                "tensormap.replace: no such ordinal (%u) or value (%llu) of this field", ord,
+                (unsigned long long)opd_u64(w, opd(w, in, 2), lane));
         memcpy(p.p, words, MAP_BYTES);
     }
     emit(x, OK_PLAIN);

@@ -44,6 +44,8 @@ static uint64_t reduce_f16(uint8_t op, uint64_t a, uint64_t b, NumType t)
         return num_add(t, (uint32_t)a, (uint32_t)b, nearest);
     float x = num_float((uint32_t)num_convert(NUM_F32, t, a, nearest));
     float y = num_float((uint32_t)num_convert(NUM_F32, t, b, nearest));
+    if (x != x && y != y)
+        return 0x7fff; /* as an H200 does */
     if (x != x || y != y)
         return x != x ? b : a;
     if (x == y)

@@ -24,7 +24,8 @@
 static const char *const map_types[] = {"u8",  "u16",     "u32", "s32",  "u64",  "s64",      "f16",
                                         "f32", "f32_ftz", "f64", "bf16", "tf32", "tf32_ftz", NULL};
 
-static const char *const swizzles[] = {"none", "32B", "64B", "128B", NULL};
+static const char *const swizzles[] = {
+    "none", "32B", "64B", "128B", "128B_ATOM_32B", "128B_ATOM_32B_FLIP_8B", "128B_ATOM_64B", NULL};
 static const char *const interleaves[] = {"none", "16B", "32B", NULL};
 static const char *const fills[] = {"zero", "nan", NULL};
 static const char *const promotions[] = {"none", "64B", "128B", "256B", NULL};

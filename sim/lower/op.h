@@ -63,6 +63,8 @@ typedef enum OpKind {
     OK_NANOSLEEP,  /* arg0 = ns */
     OK_GRIDDEP,    /* griddepcontrol */
     OK_FAULT,      /* the front end has recorded an Err: stop */
+    OK_REMOTE,     /* async: bytes into the shared memory of sync's CTA, which complete tx on sync:
+                      st.async, red.async; arg0 = 1: a bulk copy by the TMA engine, waves = rows */
     OK_CANCEL, /* async: clusterlaunchcontrol.try_cancel: bytes of the answer complete tx on sync,
                   or with OPF_PAIR in every CTA of arg1 */
     OK_WGMMA,  /* async: a warp's quarter of wgmma.mma_async: as OK_MMA; runs when the four warps of

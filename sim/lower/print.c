@@ -18,7 +18,7 @@ static const char *const kind_name[OK_COUNT] = {
     [OK_MBAR_TEST] = "mbar_test", [OK_BAR_SYNC] = "bar_sync", [OK_BAR_ARRIVE] = "bar_arrive",
     [OK_CLUSTER_ARRIVE] = "cluster_arrive", [OK_CLUSTER_WAIT] = "cluster_wait", [OK_TMEM_ALLOC] = "tmem_alloc",
     [OK_TMEM_DEALLOC] = "tmem_dealloc", [OK_TMEM_RELINQUISH] = "tmem_relinquish", [OK_SETMAXNREG] = "setmaxnreg",
-    [OK_FENCE] = "fence", [OK_NANOSLEEP] = "nanosleep", [OK_GRIDDEP] = "griddep", [OK_FAULT] = "fault", [OK_CANCEL] = "cancel",
+    [OK_FENCE] = "fence", [OK_NANOSLEEP] = "nanosleep", [OK_GRIDDEP] = "griddep", [OK_FAULT] = "fault", [OK_CANCEL] = "cancel", [OK_REMOTE] = "remote",
 };
 /* clang-format on */
 

@@ -73,10 +73,20 @@ static OpKind other_kind(OpCode op)
     }
 }
 
+static OpKind tma_load_kind(OpCode op)
+{
+    switch (op) {
+    case OP_CLC_TRY_CANCEL: return OK_CANCEL;
+    case OP_CP_ASYNC_BULK_S2S: case OP_CP_REDUCE_ASYNC_BULK_S2S: return OK_REMOTE;
+    default: return OK_TMA_LOAD;
+    }
+}
+
 OpKind row_kind(const IrInsn *in)
 {
     switch (op_row[in->op].tclass) {
-    case TC_LDS: case TC_STS: case TC_ATOMS: return OK_SMEM;
+    case TC_LDS: case TC_STS: case TC_ATOMS:
+        return in->op == OP_ST_ASYNC || in->op == OP_RED_ASYNC ? OK_REMOTE : OK_SMEM;
     case TC_LDG: case TC_STG: case TC_ATOMG: return OK_GMEM;
     case TC_LDTM: case TC_STTM: return OK_TMEM;
     case TC_WAIT_ST: return OK_WAIT_ST;
@@ -84,7 +94,7 @@ OpKind row_kind(const IrInsn *in)
     case TC_WGMMA: return in->op == OP_WGMMA_COMMIT_GROUP ? OK_WGMMA_COMMIT : in->op == OP_WGMMA_WAIT_GROUP ? OK_WGMMA_WAIT : OK_WGMMA;
     case TC_COMMIT: return OK_COMMIT;
     case TC_TMEM_CP: return OK_TMEM_CP;
-    case TC_TMA_LD: return in->op == OP_CLC_TRY_CANCEL ? OK_CANCEL : OK_TMA_LOAD;
+    case TC_TMA_LD: return tma_load_kind((OpCode)in->op);
     case TC_TMA_ST: return OK_TMA_STORE;
     case TC_TMA_PF: return OK_TMA_PREFETCH;
     case TC_LDGSTS: return OK_CPASYNC;

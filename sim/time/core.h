@@ -183,6 +183,8 @@ typedef enum FlightKind {
     FL_PREFETCH,
     FL_LDGSTS,
     FL_CANCEL,
+    FL_REMOTE, /* st.async, red.async */
+    FL_COPY,   /* bulk copy to the shared memory of the cluster */
 } FlightKind;
 typedef struct Flight {
     uint8_t kind, flags;
@@ -301,7 +303,7 @@ typedef struct Sm {
     Flight *flight;
     uint32_t flight_free, n_flights, tma_out, loads_out;
     Cycle tma_free;
-    double load_port, store_port, tma_port; /* fluid servers, in cycles */
+    double load_port, store_port, tma_port, dsmem_port; /* fluid servers, in cycles */
     CpArrive cp_arrive[MAX_CP_ARRIVES];
     uint32_t n_cp_arrives;
     Request *out;
@@ -343,7 +345,8 @@ typedef struct Params { /* the model in the time core's units: cycles and bytes 
     uint32_t tma_issue, tma_interval, tma_l2, tma_miss, tma_store, tma_queue, group_wake;
     double tma_row, tma_bytes, tma_store_bytes, tma_reduce_bytes;
     uint32_t lsu_queue, launch, cta_start, cta_end, cancel;
-    double lsu_bytes, store_bytes, l2_bytes, dram_bytes, dispatch, cancel_interval, ghz, sleep_ns;
+    double lsu_bytes, store_bytes, l2_bytes, dram_bytes, dispatch, cancel_interval, dsmem_bytes,
+        ghz, sleep_ns;
 } Params;
 
 #define L2_WAYS 4u
@@ -453,6 +456,7 @@ void tensor_end(Sm *sm, bool copy, Cycle now);
 void tensor_done(Sm *sm, uint32_t seq, Cycle now);
 
 /* tma.c */
+Cycle dsmem_pass(Sm *sm, uint32_t bytes, Cycle now); /* when they have left for the other SM */
 void tma_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now);
 void tma_start(Sm *sm, uint32_t flight, Cycle now);
 void tma_served(Sm *sm, uint32_t flight, Cycle first, Cycle last);

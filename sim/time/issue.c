@@ -33,9 +33,9 @@ static void smem_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     Smem *m = &sm->smem;
     const TOp *o = &s->ops[op->info];
     uint32_t passes = op->waves ? op->waves : 1, least = (op->bytes + m->bytes - 1) / m->bytes;
-    if (op->flags &
-        OPF_REMOTE) { /* another CTA's shared memory: latency only; its data path is not charged */
-        set_results(sm, slot, op, now + s->p.dsmem + passes - 1, ST_SHORT);
+    if (op->flags & OPF_REMOTE) { /* another CTA's shared memory; its data path is not charged */
+        Cycle passed = dsmem_pass(sm, op->bytes, now);
+        set_results(sm, slot, op, passed + s->p.dsmem + passes - 1, ST_SHORT);
         return;
     }
     Cycle done = smem_lsu(m, now, passes),
@@ -132,7 +132,12 @@ static void async_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
         tma_issue(sm, slot, op, now);
         delay(w, now + p->ldgsts_issue, ST_MIO_THROTTLE);
         break;
-    default: /* TMA_LOAD, TMA_STORE, TMA_PREFETCH */
+    case OK_REMOTE:
+        tma_issue(sm, slot, op, now);
+        if (op->arg0)
+            delay(w, now + p->tma_issue, ST_MIO_THROTTLE);
+        break;
+    default: /* TMA_LOAD, TMA_STORE, TMA_PREFETCH, CANCEL */
         tma_issue(sm, slot, op, now);
         delay(w, now + p->tma_issue, ST_MIO_THROTTLE);
         break;
@@ -189,6 +194,7 @@ void issue_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     case OK_TMA_STORE:
     case OK_TMA_PREFETCH:
     case OK_CANCEL:
+    case OK_REMOTE:
     case OK_CPASYNC:
         async_op(sm, slot, op, now);
         break;

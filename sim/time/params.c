@@ -25,6 +25,7 @@ static void params_sync(Params *p, const Model *m)
     p->fence_gpu = whole(m, MP_FENCE_GPU);
     p->setmaxnreg = whole(m, MP_SETMAXNREG);
     p->dsmem = whole(m, MP_DSMEM_LATENCY);
+    p->dsmem_bytes = m->v[MP_DSMEM_BYTES];
     p->group_wake = whole(m, MP_TMA_GROUP_WAKE);
     p->branch = whole(m, MP_BRANCH_LATENCY);
     p->warpsync = whole(m, MP_WARPSYNC_LATENCY);

@@ -27,7 +27,7 @@ static void flight_release(Sm *sm, uint32_t i, Cycle now)
     uint32_t cta = f->cta;
     f->next = sm->flight_free;
     sm->flight_free = i;
-    if (f->kind == FL_LDGSTS) {
+    if (f->kind == FL_LDGSTS || f->kind == FL_REMOTE) {
         if (sm->loads_out-- == LOADS_IN_FLIGHT)
             sm_open(sm, P_LSU, now);
     } else if (sm->tma_out-- == sm->sim->p.tma_queue) {
@@ -71,6 +71,25 @@ static void take_up_ldgsts(Sm *sm, uint32_t slot, const Op *op, Cycle now)
     tma_start(sm, i, now);
 }
 
+Cycle dsmem_pass(Sm *sm, uint32_t bytes, Cycle now)
+{
+    if (sm->dsmem_port < (double)now)
+        sm->dsmem_port = (double)now;
+    sm->dsmem_port += bytes / sm->sim->p.dsmem_bytes;
+    return whole_cycles(sm->dsmem_port);
+}
+
+/* st.async and red.async leave through the LSU. */
+static void send_remote(Sm *sm, uint32_t slot, const Op *op, Cycle now)
+{
+    uint32_t i = flight_new(sm, slot, op, FL_REMOTE);
+    Cycle passed = dsmem_pass(sm, op->bytes, now);
+    if (++sm->loads_out >= LOADS_IN_FLIGHT)
+        sm->pipe_free[pipe_index(P_LSU, 0)] = CYCLE_NEVER;
+    sm_async(sm, sm->warp[slot].cta, op->handle, ASYNC_READ);
+    sm_post(sm, (Event){.at = passed + sm->sim->p.dsmem, .kind = EV_FLIGHT_DONE, .who = i});
+}
+
 /* try_cancel goes to the chip's scheduler, not through the engine, but counts among its operations
  * in flight. */
 static void ask_scheduler(Sm *sm, uint32_t slot, const Op *op, Cycle now)
@@ -92,7 +111,12 @@ void tma_issue(Sm *sm, uint32_t slot, const Op *op, Cycle now)
         ask_scheduler(sm, slot, op, now);
         return;
     }
-    FlightKind kind = op->kind == OK_TMA_LOAD    ? FL_LOAD
+    if (op->kind == OK_REMOTE && !op->arg0) {
+        send_remote(sm, slot, op, now);
+        return;
+    }
+    FlightKind kind = op->kind == OK_REMOTE      ? FL_COPY
+                      : op->kind == OK_TMA_LOAD  ? FL_LOAD
                       : op->kind != OK_TMA_STORE ? FL_PREFETCH
                       : op->arg0                 ? FL_REDUCE
                                                  : FL_STORE;
@@ -123,6 +147,13 @@ static void request(Sm *sm, uint32_t flight, Cycle now)
 void tma_start(Sm *sm, uint32_t flight, Cycle now)
 {
     Flight *f = &sm->flight[flight];
+    if (f->kind == FL_COPY) {
+        sm_async(sm, f->cta, f->handle, ASYNC_READ);
+        sm_post(sm, (Event){.at = dsmem_pass(sm, f->bytes, now) + sm->sim->p.dsmem,
+                            .kind = EV_FLIGHT_DONE,
+                            .who = flight});
+        return;
+    }
     if (f->kind != FL_STORE && f->kind != FL_REDUCE) {
         sm_async(sm, f->cta, f->handle, ASYNC_READ);
         request(sm, flight, now);
@@ -238,6 +269,8 @@ void tma_done(Sm *sm, uint32_t flight, Cycle now)
     switch ((FlightKind)f.kind) {
     case FL_LOAD:
     case FL_CANCEL:
+    case FL_REMOTE:
+    case FL_COPY:
         complete_tx(sm, &f, now);
         break;
     case FL_STORE:

@@ -45,6 +45,7 @@ static const char *const kind_name[OK_COUNT] = {
     [OK_GRIDDEP] = "griddep",
     [OK_FAULT] = "fault",
     [OK_CANCEL] = "cancel",
+    [OK_REMOTE] = "remote",
 };
 
 typedef struct Printer {
