@@ -56,18 +56,20 @@ static void load(Checker *k, const ExecCtx *x, const XInsn *in, const Op *op, co
 
 static void loads(Checker *k, const ExecCtx *x, const XInsn *in)
 {
-    static const Swizzle modes[4] = {SWZ_NONE, SWZ_32, SWZ_64, SWZ_128};
+    static const Swizzle modes[] = {SWZ_NONE,    SWZ_32,           SWZ_64,     SWZ_128,
+                                    SWZ_128_32A, SWZ_128_32A_FLIP, SWZ_128_64A};
     for (uint32_t i = 0; i < x->n_ops; i++) {
         const Op *op = &x->ops[i];
-        if (op->kind != OK_TMA_LOAD || !op->handle)
+        if ((op->kind != OK_TMA_LOAD && op->kind != OK_REMOTE) || !op->handle)
             continue;
         const Async *as = record(x, op);
         Load l = {0};
         if (exec_begins(in, "cp_async_bulk_tensor")) {
             l = (Load){.smem = as->u.tma.smem,
                        .ranks = as->u.tma.mask,
-                       .swizzle = (uint8_t)(1 + modes[as->u.tma.map.swizzle & 3])};
-        } else if (exec_begins(in, "cp_async_bulk_s2s")) {
+                       .swizzle = (uint8_t)(1 + modes[as->u.tma.map.swizzle])};
+        } else if (exec_begins(in, "cp_async_bulk_s2s") ||
+                   exec_begins(in, "cp_reduce_async_bulk_s2s")) {
             l = (Load){.smem = as->u.bulk.smem2, .ranks = 1u << (as->u.bulk.smem2 >> 24)};
             Act a = act_async(k, x->w, in, AK_BULK_READ, ACC_ASYNC);
             a.agent = NO_AGENT; /* its end is seen at the destination only */
@@ -123,7 +125,8 @@ static void stores(Checker *k, const ExecCtx *x, const XInsn *in)
         shared_touch(k, at, op->bytes, &a);
         w->bulk_insn = a.insn;
         w->bulk_open = true;
-        uint32_t bad = !tensor || box_inside(&as->u.tma.map, as->u.tma.coord)
+        bool four = tensor && as->u.tma.rows4;
+        uint32_t bad = !tensor || (!four && box_inside(&as->u.tma.map, as->u.tma.coord))
                            ? shared_invalid(k, at, op->bytes)
                            : 0;
         if (!bad)
@@ -150,12 +153,34 @@ static void ldgsts(Checker *k, const ExecCtx *x, const XInsn *in)
     }
 }
 
+/* st.async, red.async: what they write counts as written; races with it are not looked for. */
+static void remote_stores(Checker *k, const ExecCtx *x)
+{
+    const Async *as = record(x, &x->ops[0]);
+    for (uint32_t m = as->u.remote.lanes; m; m &= m - 1)
+        shared_set_valid(k, as->u.remote.dst[first_lane(m)], as->u.remote.bytes, true, 0);
+}
+
+static void fill(Checker *k, const ExecCtx *x, const XInsn *in)
+{
+    Act a = act_warp(k, x->w, in, ACC_WRITE);
+    for (uint32_t i = 0; i < x->n_ops; i++) {
+        const Op *op = &x->ops[i];
+        shared_touch(k, (uint32_t)op->addr, op->bytes, &a);
+        shared_set_valid(k, (uint32_t)op->addr, op->bytes, true, 0);
+    }
+}
+
 void copy_issued(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii)
 {
     if (ii->cls == CL_TMA_LOAD)
         loads(k, x, in);
     if (ii->cls == CL_CLC_CANCEL)
         cancel(k, x, in);
+    if (ii->cls == CL_REMOTE)
+        remote_stores(k, x);
+    if (ii->cls == CL_FILL)
+        fill(k, x, in);
     if (ii->cls == CL_TMA_STORE)
         stores(k, x, in);
     if (ii->cls == CL_CPASYNC)

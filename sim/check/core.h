@@ -36,6 +36,8 @@ typedef enum Class {
     CL_MBAR, /* done by the driver */
     CL_MBAR_TEST,
     CL_TMA_LOAD,
+    CL_REMOTE, /* st.async, red.async */
+    CL_FILL,   /* st.bulk */
     CL_TMA_STORE,
     CL_BULK_COMMIT,
     CL_CPASYNC,

@@ -176,6 +176,8 @@ static void after(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
         wgmma_issued(k, x, in);
         break;
     case CL_TMA_LOAD:
+    case CL_REMOTE:
+    case CL_FILL:
     case CL_TMA_STORE:
     case CL_CPASYNC:
     case CL_CLC_CANCEL:

@@ -127,11 +127,13 @@ static void release(Checker *k, Mbar *b, const ProbeMbar *e, uint32_t warp, uint
 {
     WarpCheck *w = &k->warps[warp];
     const AsyncRec *r = e->op->handle ? async_rec(k, e->rank, e->op->handle) : NULL;
-    bool later = e->op->kind == OK_COMMIT || e->op->kind == OK_TMA_LOAD || e->op->kind == OK_CANCEL;
+    bool copies =
+        e->op->kind == OK_TMA_LOAD || e->op->kind == OK_REMOTE || e->op->kind == OK_CANCEL;
+    bool later = e->op->kind == OK_COMMIT || copies;
     if (later && r && r->clk) {
         check_seen(k, b, r->clk, warp, insn);
         clock_join(k, b->acc, r->clk);
-        if (e->op->kind != OK_COMMIT)
+        if (copies)
             check_phase(k, b, r, warp);
         return;
     }

@@ -6,7 +6,7 @@
  * ISA 9.7.9.12, 9.7.9.13, 9.7.13.7. */
 #include "sim/func/engine.h"
 
-enum { CTA_OFFSET = 0xffffff, MAX_BYTES = 16, BULK_MULTIPLE = 8 };
+enum { CTA_OFFSET = 0xffffff, BULK_MULTIPLE = 8 };
 
 static bool remote_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
 {
@@ -115,27 +115,26 @@ BIND_DYN(red_async, dyn_remote)
 /* st.bulk [a], size, 0 */
 static bool dyn_st_bulk(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
-    uint32_t sum = 0;
     for (uint32_t m = mask; m; m &= m - 1) {
         uint32_t lane = first_lane(m);
-        uint64_t size = opd_u64(x->w, opd(x->w, in, 1), lane);
+        uint64_t size = opd_u64(x->w, opd(x->w, in, 1), lane),
+                 dst = opd_shared(x, opd(x->w, in, 0), lane);
         Cta *owner;
         if (size % BULK_MULTIPLE || size > SHARED_MAX)
             return exec_fault(x, in, (int)lane,
                               "st.bulk of %llu bytes: must be a multiple of 8, at most %u",
                               (unsigned long long)size, SHARED_MAX);
-        uint8_t *p = shared_at(x, in, (int)lane, opd_shared(x, opd(x->w, in, 0), lane),
-                               (uint32_t)size, BULK_MULTIPLE, &owner);
+        uint8_t *p = shared_at(x, in, (int)lane, dst, (uint32_t)size, BULK_MULTIPLE, &owner);
         if (!p)
             return false;
         if (owner != x->cta)
             return exec_fault(x, in, (int)lane, "st.bulk to another CTA's shared memory");
         memset(p, 0, size);
-        sum += (uint32_t)size;
+        Op *o = emit(x, OK_SMEM);
+        o->bytes = (uint32_t)size;
+        o->waves = (uint16_t)((size + 127) / 128);
+        o->addr = own_shared(owner, (uint32_t)dst & CTA_OFFSET);
     }
-    Op *o = emit(x, OK_SMEM);
-    o->bytes = sum;
-    o->waves = (uint16_t)((sum + 127) / 128);
     return true;
 }
 
