@@ -1,6 +1,7 @@
 /* Matching an opcode against a row, and writing one. */
 #include "isa/form.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 static bool value_allowed(const ModForm *m, uint32_t v)
@@ -174,17 +175,32 @@ static uint32_t wgmma_count(const ModSet *ms)
     return ms->type[0] == T_F16 ? n / 4 : n / 2;
 }
 
-MatShape form_mma_shape(uint8_t value)
+/* "m16n8k32": a letter, a number, three times. */
+static MatShape shape_of_text(const char *s)
 {
-    uint16_t dim[4] = {0}; /* "m16n8k32": a letter, a number, three times */
+    uint16_t dim[4] = {0};
     uint32_t at = 0;
-    for (const char *s = mod_value_text(MC_MMASHAPE, value); *s; s++) {
+    for (; *s; s++) {
         if (*s > '9')
             at++;
         else
             dim[at] = (uint16_t)(10 * dim[at] + (*s - '0'));
     }
     return (MatShape){.m = dim[1], .n = dim[2], .k = dim[3]};
+}
+
+/* Every mma.sync that runs asks; the text is read once, whichever thread comes first. */
+MatShape form_mma_shape(uint8_t value)
+{
+    static _Atomic uint64_t known[256]; /* 0: not yet read */
+    uint64_t v = atomic_load_explicit(&known[value], memory_order_relaxed);
+    MatShape s = {.m = (uint16_t)v, .n = (uint16_t)(v >> 16), .k = (uint16_t)(v >> 32)};
+    if (v)
+        return s;
+    s = shape_of_text(mod_value_text(MC_MMASHAPE, value));
+    v = s.m | (uint64_t)s.n << 16 | (uint64_t)s.k << 32;
+    atomic_store_explicit(&known[value], v, memory_order_relaxed);
+    return s;
 }
 
 /* Bits of an element as it lies in a fragment. */

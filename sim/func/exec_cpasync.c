@@ -5,6 +5,18 @@
 
 enum { CTA_OFFSET = 0xffffff, ALL_GROUPS = 0 };
 
+/* n bytes, then zeros up to `bytes`. Nearly all copies are whole and of 16 bytes. */
+static inline void copy_bytes(uint8_t *dst, const uint8_t *src, uint32_t n, uint32_t bytes)
+{
+    if (n == 16) {
+        memcpy(dst, src, 16);
+        return;
+    }
+    if (n)
+        memcpy(dst, src, n);
+    memset(dst + n, 0, bytes - n);
+}
+
 static bool copy_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
 {
     if (step != ASYNC_DONE)
@@ -12,20 +24,22 @@ static bool copy_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
     if (!tc_flush(x, cta, err))
         return false;
     uint32_t bytes = as->u.ldgsts.bytes;
+    uint64_t start = 0, size = 0; /* the allocation of the lane before: mostly that of all */
+    const uint8_t *host = NULL;
     for (uint32_t m = as->u.ldgsts.lanes; m; m &= m - 1) {
         uint32_t lane = first_lane(m), n = as->u.ldgsts.src_bytes[lane];
         uint8_t *dst = cta->shared + (as->u.ldgsts.dst[lane] & CTA_OFFSET);
-        const uint8_t *src = n ? mem_ptr(x->desc.mem, as->u.ldgsts.src[lane], n) : NULL;
-        if (n && !src) {
+        uint64_t src = as->u.ldgsts.src[lane];
+        if (n && (!host || src - start >= size))
+            host = mem_object(x->desc.mem, src, &start, &size);
+        if (n && (!host || n > size - (src - start))) {
             char text[200];
-            mem_describe(x->desc.mem, as->u.ldgsts.src[lane], text, sizeof text);
+            mem_describe(x->desc.mem, src, text, sizeof text);
             return async_fault(x, cta, as, err,
                                "cp.async of %u bytes at global address 0x%llx, lane %u: %s", n,
-                               (unsigned long long)as->u.ldgsts.src[lane], lane, text);
+                               (unsigned long long)src, lane, text);
         }
-        if (n)
-            memcpy(dst, src, n);
-        memset(dst + n, 0, bytes - n);
+        copy_bytes(dst, n ? host + (src - start) : NULL, n, bytes);
     }
     return true;
 }
@@ -36,12 +50,32 @@ static uint32_t shared_lines(const Async *as)
     uint32_t lines[WARP], n = 0;
     for (uint32_t m = as->u.ldgsts.lanes; m; m &= m - 1) {
         uint32_t line = as->u.ldgsts.dst[first_lane(m)] / 128, i = 0;
+        if (n && lines[n - 1] == line)
+            continue;
         while (i < n && lines[i] != line)
             i++;
         if (i == n)
             lines[n++] = line;
     }
     return n;
+}
+
+/* Whether a lane's copy may be: places and sizes. */
+static bool may_copy(ExecCtx *x, const XInsn *in, uint32_t lane, uint32_t size, uint64_t dst,
+                     uint64_t src, uint32_t src_bytes)
+{
+    Cta *owner;
+    if (!shared_at(x, in, (int)lane, dst, size, size, &owner))
+        return false;
+    if (owner != x->cta)
+        return exec_fault(x, in, (int)lane, "cp.async to another CTA's shared memory");
+    if (src & (size - 1)) /* a power of two */
+        return exec_fault(x, in, (int)lane,
+                          "cp.async at global address 0x%llx: must be aligned to %u bytes",
+                          (unsigned long long)src, size);
+    return src_bytes <= size ||
+           exec_fault(x, in, (int)lane, "cp.async with a source of %u bytes and %u to write",
+                      src_bytes, size);
 }
 
 /* [d], [a], size{, src_size | q}: q true ignores the source */
@@ -56,28 +90,23 @@ static bool dyn_copy(ExecCtx *x, const XInsn *in, uint32_t mask)
         return false;
     as->u.ldgsts.bytes = size;
     as->u.ldgsts.lanes = mask;
-    const CodeOpd *limit = has_opd(w, in, 3) ? opd(w, in, 3) : NULL;
+    const CodeOpd *to = opd(w, in, 0), *from = opd(w, in, 1),
+                  *limit = has_opd(w, in, 3) ? opd(w, in, 3) : NULL;
+    uint32_t none = limit && limit->kind == CO_PRED ? opd_pred(w, limit) : 0;
+    const uint32_t *sizes =
+        limit && limit->kind != CO_PRED && in->ci->op == OP_CP_ASYNC ? opd_row(w, limit, 0) : NULL;
+    uint64_t dst[WARP], src[WARP];
+    for (uint32_t l = 0; l < WARP; l++) {
+        dst[l] = opd_shared(x, to, l);
+        src[l] = opd_addr(w, from, l);
+    }
     for (uint32_t m = mask; m; m &= m - 1) {
-        uint32_t lane = first_lane(m), n = size;
-        uint64_t dst = opd_shared(x, opd(w, in, 0), lane), src = opd_addr(w, opd(w, in, 1), lane);
-        Cta *owner;
-        if (!shared_at(x, in, (int)lane, dst, size, size, &owner))
+        uint32_t lane = first_lane(m);
+        uint32_t n = none >> lane & 1 ? 0 : sizes ? sizes[lane] : size;
+        if (!may_copy(x, in, lane, size, dst[lane], src[lane], n))
             return false;
-        if (owner != x->cta)
-            return exec_fault(x, in, (int)lane, "cp.async to another CTA's shared memory");
-        if (src % size != 0)
-            return exec_fault(x, in, (int)lane,
-                              "cp.async at global address 0x%llx: must be aligned to %u bytes",
-                              (unsigned long long)src, size);
-        if (limit && limit->kind == CO_PRED)
-            n = opd_pred(w, limit) >> lane & 1 ? 0 : size;
-        else if (limit && in->ci->op == OP_CP_ASYNC)
-            n = opd_u32(x, limit, lane);
-        if (n > size)
-            return exec_fault(x, in, (int)lane,
-                              "cp.async with a source of %u bytes and %u to write", n, size);
-        as->u.ldgsts.dst[lane] = (uint32_t)dst;
-        as->u.ldgsts.src[lane] = src;
+        as->u.ldgsts.dst[lane] = (uint32_t)dst[lane];
+        as->u.ldgsts.src[lane] = src[lane];
         as->u.ldgsts.src_bytes[lane] = n;
     }
     Op *o = emit(x, OK_CPASYNC);

@@ -18,6 +18,7 @@
 #include "isa/form.h"
 #include "sim/func/engine.h"
 #include "sim/func/exec_mma.h"
+#include "sim/func/fragment.h"
 
 enum { M16 = 16, N8 = 8, MAX_K_FLOAT = 32, MAX_K_INT = 64, D_STRIDE = 32 };
 
@@ -53,20 +54,31 @@ NumType mma_num_type(uint8_t type)
 
 static void put_lanes(uint32_t *to, const uint32_t *from, uint32_t mask)
 {
+    if (mask == FULL_MASK) {
+        memcpy(to, from, WARP * sizeof *to);
+        return;
+    }
     for (uint32_t l = 0; l < WARP; l++)
         to[l] = mask >> l & 1 ? from[l] : to[l];
 }
 
 /* ---- Floats ---- */
 
+/* Place of element i's lane 0 among columns of 32 rows. */
+static size_t d_place(uint32_t i)
+{
+    return (size_t)(i % 2) * D_STRIDE + 8 * (i / 2);
+}
+
 /* C as columns of 32 rows, and D back; f16 elements stand in the low halves there. */
 static void load_c(const Warp *w, const CodeOpd *c, bool f16, uint32_t *to)
 {
     for (uint32_t i = 0; i < 4; i++) {
         const uint32_t *from = opd_row(w, c, f16 ? i / 2 : i);
-        uint32_t shift = f16 ? 16 * (i % 2) : 0, keep = f16 ? 0xFFFFu : UINT32_MAX;
-        for (uint32_t l = 0; l < WARP; l++)
-            to[(2 * (l % 4) + i % 2) * D_STRIDE + l / 4 + 8 * (i / 2)] = from[l] >> shift & keep;
+        uint32_t half[WARP];
+        for (uint32_t l = 0; f16 && l < WARP; l++)
+            half[l] = from[l] >> 16 * (i % 2) & 0xFFFF;
+        regs_to_columns(to + d_place(i), 2 * D_STRIDE, f16 ? half : from);
     }
 }
 
@@ -74,8 +86,7 @@ static void store_d(const Warp *w, const CodeOpd *d, bool f16, uint32_t mask, co
 {
     uint32_t v[4][WARP];
     for (uint32_t i = 0; i < 4; i++)
-        for (uint32_t l = 0; l < WARP; l++)
-            v[i][l] = from[(2 * (l % 4) + i % 2) * D_STRIDE + l / 4 + 8 * (i / 2)];
+        columns_to_regs(v[i], from + d_place(i), 2 * D_STRIDE);
     for (uint32_t i = 0; f16 && i < 2; i++)
         for (uint32_t l = 0; l < WARP; l++)
             v[i][l] = (v[2 * i][l] & 0xFFFF) | v[2 * i + 1][l] << 16;
@@ -111,7 +122,7 @@ static MmaFragment fragment(const Warp *w, const CodeOpd *o, uint8_t type, uint3
 static void mma_float(Warp *w, const XInsn *in, uint32_t mask)
 {
     alignas(64) uint64_t a_mem[MMA_A_BLOCK * MAX_K_FLOAT], b_mem[MMA_B_BLOCK * MAX_K_FLOAT];
-    alignas(64) uint32_t d[N8 * D_STRIDE] = {0};
+    alignas(64) uint32_t d[N8 * D_STRIDE];
     const Exec *x = w->cta->exec;
     const MmaOps *ops = mma_ops_for(x->isa);
     MmaMode mode = x->desc.mma_hw ? MMA_HW : MMA_FP32;
@@ -121,11 +132,13 @@ static void mma_float(Warp *w, const XInsn *in, uint32_t mask)
     MmaFragment fa = fragment(w, o.a, type[1], 2, halved),
                 fb = fragment(w, o.b, type[2], 1, halved);
     MmaPanel a, b;
+    if (mma_takes_32_rows(ops, mode))
+        memset(d, 0, sizeof d);
+    load_c(w, o.c, f16, d);
     mma_panel_init(&a, a_mem, MMA_A_BLOCK, o.shape.k);
     mma_panel_init(&b, b_mem, MMA_B_BLOCK, o.shape.k);
     mma_pack_fragment(ops, &a, &fa, true, mode);
     mma_pack_fragment(ops, &b, &fb, false, mode);
-    load_c(w, o.c, f16, d);
     MmaDesc desc = {.mode = mode,
                     .m = M16,
                     .n = N8,

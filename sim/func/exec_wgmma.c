@@ -13,6 +13,7 @@
  * 9.7.15; tests/data/hopper_mma.bin is what an H200 computes. */
 #include "isa/form.h"
 #include "sim/func/exec_mma.h"
+#include "sim/func/fragment.h"
 #include "sim/func/tc.h"
 #include "sim/func/wgmma.h"
 
@@ -118,45 +119,6 @@ static void pack_a_regs(const MmaOps *ops, MmaPanel *p, WgBatch *const batch[GRO
 }
 
 /* ---- D between registers and columns of 64 rows ---- */
-
-typedef uint32_t Word4 __attribute__((vector_size(16)));
-
-/* to[q][g] = from[4 g + q] for eight g; to has `stride` words a row. */
-static inline void regs_to_columns(uint32_t *to, size_t stride, const uint32_t *from)
-{
-    for (uint32_t half = 0; half < 2; half++) {
-        Word4 r[4], t[4];
-        memcpy(r, from + 16 * half, sizeof r);
-        t[0] = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
-        t[1] = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
-        t[2] = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
-        t[3] = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
-        for (uint32_t q = 0; q < 4; q++) {
-            Word4 lo = t[q / 2 * 2], hi = t[q / 2 * 2 + 1];
-            Word4 v = q % 2 ? __builtin_shufflevector(lo, hi, 2, 3, 6, 7)
-                            : __builtin_shufflevector(lo, hi, 0, 1, 4, 5);
-            memcpy(to + q * stride + 4 * half, &v, sizeof v);
-        }
-    }
-}
-
-/* The inverse. */
-static inline void columns_to_regs(uint32_t *to, const uint32_t *from, size_t stride)
-{
-    for (uint32_t half = 0; half < 2; half++) {
-        Word4 c[4], t[4], r[4];
-        for (uint32_t q = 0; q < 4; q++)
-            memcpy(&c[q], from + q * stride + 4 * half, sizeof c[q]);
-        t[0] = __builtin_shufflevector(c[0], c[1], 0, 4, 1, 5);
-        t[1] = __builtin_shufflevector(c[2], c[3], 0, 4, 1, 5);
-        t[2] = __builtin_shufflevector(c[0], c[1], 2, 6, 3, 7);
-        t[3] = __builtin_shufflevector(c[2], c[3], 2, 6, 3, 7);
-        for (uint32_t g = 0; g < 4; g++)
-            r[g] = g % 2 ? __builtin_shufflevector(t[g / 2 * 2], t[g / 2 * 2 + 1], 2, 3, 6, 7)
-                         : __builtin_shufflevector(t[g / 2 * 2], t[g / 2 * 2 + 1], 0, 1, 4, 5);
-        memcpy(to + 16 * half, r, sizeof r);
-    }
-}
 
 /* Place of element i's lane 0 among the columns of a warp's 16 rows. */
 static size_t d_place(uint32_t i)

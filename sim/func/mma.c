@@ -125,7 +125,7 @@ void mma_pack_fragment(const MmaOps *ops, MmaPanel *p, const MmaFragment *f, boo
     unsigned block = is_a ? MMA_A_BLOCK : MMA_B_BLOCK;
     unsigned k = f->n_regs / f->halves * 4 * mma_per_register(f->type);
     mma_panel_shape(ops, p, f->type, block, block, k, mode);
-    if (is_a)
+    if (is_a && mma_takes_32_rows(ops, mode))
         memset(p->val, 0, (size_t)p->rows * p->k * sizeof *p->val);
     ops->pack_fragment(p, f);
     mma_panel_describe(ops, p);

@@ -169,8 +169,15 @@ void mma_panel_shape(const MmaOps *ops, MmaPanel *p, NumType type, unsigned bloc
                      unsigned k, MmaMode mode);
 void mma_panel_describe(const MmaOps *ops, MmaPanel *p);
 
-/* The same for operands in registers: A fills rows 0-15 of a block of 32 and zeroes the others,
- * B 8. */
+/* Whether mma_run reads rows 16-31 of A and D although m is 16, and the panel's range counts them:
+ * with AVX2 and less, fp32 sums do not. */
+static inline bool mma_takes_32_rows(const MmaOps *ops, MmaMode mode)
+{
+    return mode == MMA_HW || !ops->has_fma || ops->isa == SIMD_AVX512;
+}
+
+/* The same for operands in registers: A fills rows 0-15 of a block of 32 and, if they are taken,
+ * zeroes the others; B 8. */
 void mma_pack_fragment(const MmaOps *ops, MmaPanel *p, const MmaFragment *f, bool is_a,
                        MmaMode mode);
 

@@ -2,10 +2,11 @@
 #ifndef RAO_FUNC_MMA_PACK_BODY_H
 #define RAO_FUNC_MMA_PACK_BODY_H
 
+#include "sim/func/fragment.h"
+
 /* ---- packing ---- */
 
 typedef uint16_t Half8 __attribute__((vector_size(16)));
-typedef uint32_t Word4 __attribute__((vector_size(16)));
 typedef uint64_t Long2 __attribute__((vector_size(16)));
 
 /* out[k][row] = in[row][k] for 8 rows of 8 elements. */
@@ -43,14 +44,17 @@ static inline void widen_bf16(float *out, const uint16_t *in, unsigned n, uint32
         out[i] = num_float((uint32_t)in[i] << 16 ^ flip);
 }
 
+/* The fp32 bits of an f16 that stands in the upper half of a word. */
+static inline uint32_t bits_of_f16(uint32_t high)
+{
+    float y = num_float((uint32_t)((int32_t)high >> 3) & 0x8FFFE000u) * 0x1p112f;
+    return num_bits(y) | ((high & 0x7C000000u) == 0x7C000000u ? 0x7F800000u : 0);
+}
+
 static inline void widen_f16(float *out, const uint16_t *in, unsigned n, uint32_t flip)
 {
-    for (unsigned i = 0; i < n; i++) {
-        uint32_t mag = in[i] & 0x7FFFu;
-        uint32_t y = num_bits(num_float(mag << 13) * 0x1p112f);
-        y = mag >= 0x7C00u ? 0x7F800000u | mag << 13 : y;
-        out[i] = num_float((y | (in[i] & 0x8000u) << 16) ^ flip);
-    }
+    for (unsigned i = 0; i < n; i++)
+        out[i] = num_float(bits_of_f16((uint32_t)in[i] << 16) ^ flip);
 }
 
 static inline void widen(float *out, const uint16_t *in, unsigned n, const MmaSource *src)
@@ -166,67 +170,74 @@ static void pack(MmaPanel *p, const MmaSource *src)
         pack_blocks(p, src, MMA_B_BLOCK);
 }
 
-/* Half h of 32 registers as 16 bits. */
-static inline void take_half(uint16_t out[32], const uint32_t *reg, unsigned h)
+/* The fp32 bits of an e4m3, which has no infinity. */
+static inline uint32_t bits_of_e4m3(uint32_t b)
 {
-    for (unsigned l = 0; l < 32; l++)
-        out[l] = (uint16_t)(reg[l] >> 16 * h);
+    uint32_t mag = b & 0x7F;
+    uint32_t y = num_bits(num_float(mag << 20) * 0x1p120f);
+    y = mag == 0x7F ? 0x7FC00000u : y;
+    return y | (b & 0x80) << 24;
 }
 
-/* Byte b of 32 registers, widened: e5m2 is the upper half of an f16; e4m3 has no infinity. */
-static inline void widen_byte(float out[32], const uint32_t *reg, unsigned b, NumType type)
+/* Element e of a register of `type`, as fp32 bits. */
+FORCE_INLINE uint32_t bits_of_element(uint32_t reg, unsigned e, NumType type)
 {
-    if (type == NUM_E5M2) {
-        uint16_t half[32];
-        for (unsigned l = 0; l < 32; l++)
-            half[l] = (uint16_t)((reg[l] >> 8 * b & 0xFF) << 8);
-        widen_f16(out, half, 32, 0);
-        return;
-    }
-    for (unsigned l = 0; l < 32; l++) {
-        uint32_t x = reg[l] >> 8 * b & 0xFF, mag = x & 0x7F;
-        uint32_t y = num_bits(num_float(mag << 20) * 0x1p120f);
-        y = mag == 0x7F ? 0x7FC00000u : y;
-        out[l] = num_float(y | (x & 0x80) << 24);
-    }
-}
-
-static inline void widen_element(float out[32], const uint32_t *reg, unsigned e, NumType type)
-{
-    uint16_t half[32];
-    if (type == NUM_TF32) {
-        for (unsigned l = 0; l < 32; l++)
-            out[l] = num_float(reg[l] & 0xFFFFE000u);
-    } else if (type == NUM_BF16) {
-        take_half(half, reg, e);
-        widen_bf16(out, half, 32, 0);
-    } else if (type == NUM_F16) {
-        take_half(half, reg, e);
-        widen_f16(out, half, 32, 0);
-    } else {
-        widen_byte(out, reg, e, type);
+    switch (type) {
+    case NUM_TF32:
+        return reg & 0xFFFFE000u;
+    case NUM_BF16:
+        return reg >> 16 * e << 16;
+    case NUM_F16:
+        return bits_of_f16(reg >> 16 * e << 16);
+    case NUM_E5M2: /* the upper half of an f16 */
+        return bits_of_f16(reg >> 8 * e << 24);
+    default:
+        return bits_of_e4m3(reg >> 8 * e & 0xFF);
     }
 }
 
-static void pack_fragment(MmaPanel *p, const MmaFragment *f)
+/* type: that of f, as a constant. */
+FORCE_INLINE void pack_registers(MmaPanel *p, const MmaFragment *f, NumType type)
 {
-    unsigned per_reg = mma_per_register(f->type);
+    unsigned per_reg = mma_per_register(type);
+    uint32_t flip = f->negate ? 0x80000000u : 0;
     for (unsigned i = 0; i < f->n_regs; i++) {
         unsigned row = f->row0 + 8 * (i % f->halves), chunk = i / f->halves;
+        Word8 column[4];
+        regs_as_columns(column, f->reg[i]);
         for (unsigned e = 0; e < per_reg; e++) {
-            float x[32];
             unsigned k0 = 4 * per_reg * chunk + e, step = per_reg;
             if (f->by_pairs) {
                 k0 = e / 2 * (p->k / 2) + 8 * chunk + e % 2;
                 step = 2;
             }
-            widen_element(x, f->reg[i], e, f->type);
-            for (unsigned l = 0; f->negate && l < 32; l++)
-                x[l] = -x[l];
-            for (unsigned q = 0; q < 4; q++)
+            for (unsigned q = 0; q < 4; q++) {
+                float *to = p->val + (size_t)(k0 + step * q) * p->block + row;
                 for (unsigned g = 0; g < 8; g++)
-                    p->val[(size_t)(k0 + step * q) * p->block + row + g] = x[4 * g + q];
+                    to[g] = num_float(bits_of_element(column[q][g], e, type) ^ flip);
+            }
         }
+    }
+}
+
+static void pack_fragment(MmaPanel *p, const MmaFragment *f)
+{
+    switch (f->type) {
+    case NUM_TF32:
+        pack_registers(p, f, NUM_TF32);
+        break;
+    case NUM_BF16:
+        pack_registers(p, f, NUM_BF16);
+        break;
+    case NUM_F16:
+        pack_registers(p, f, NUM_F16);
+        break;
+    case NUM_E5M2:
+        pack_registers(p, f, NUM_E5M2);
+        break;
+    default:
+        pack_registers(p, f, NUM_E4M3);
+        break;
     }
 }
 
