@@ -9,22 +9,33 @@ typedef struct PtxChip {
     uint32_t sms, threads; /* threads of the host: 0 = with time */
     uint32_t cluster[3];   /* instead of PtxRun.cluster, if set */
     uint32_t grid[3];
+    const char *model; /* of TEST_DIR, as it is; NULL: toy.yaml with that many SMs */
     const char *set;   /* another model value: KEY=VALUE */
     SimResult *result; /* filled when with time; lives as long as the kernel */
     uint64_t cycles;
 } PtxChip;
 
+static inline void as_toy(Model *m, uint32_t sms)
+{
+    m->v[MP_GPU_SMS] = sms;
+    m->v[MP_SM_CTAS] = 1;
+    m->v[MP_CLUSTER_MAX] = 16;
+    m->v[MP_SM_SHARED_BYTES] = 233472;
+}
+
 static inline bool ptx_with_time(PtxKernel *k, PtxChip *chip)
 {
     static Model model;
     static Arena arena;
-    if (!model.name && !model_load(&arena, TEST_DIR "/toy.yaml", &model, &k->err))
+    char path[256];
+    snprintf(path, sizeof path, TEST_DIR "/%s", chip->model ? chip->model : "toy.yaml");
+    if ((!model.name || chip->model) && !model_load(&arena, path, &model, &k->err))
         return false;
     Model m = model;
-    m.v[MP_GPU_SMS] = chip->sms;
-    m.v[MP_SM_CTAS] = 1;
-    m.v[MP_CLUSTER_MAX] = 16;
-    m.v[MP_SM_SHARED_BYTES] = 233472;
+    if (chip->model)
+        memset(&model, 0, sizeof model); /* the toy again next time */
+    else
+        as_toy(&m, chip->sms);
     if (chip->set && !model_set(&m, chip->set, &k->err))
         return false;
     SimDesc d = {.model = &m, .sms = SMS_ALL, .regs_per_thread = 16};

@@ -1,6 +1,5 @@
 /* Matrices in registers: the 8-bit forms of ldmatrix and stmatrix against CuTe's layouts, wgmma
- * that is not waited for, large wgmma against a plain triple loop, and a warpgroup that disagrees.
- */
+ * that is not waited for, and a warpgroup that disagrees. */
 #include <check.h>
 #include <math.h>
 
