@@ -244,7 +244,7 @@ static const struct BadSet {
     {"ex2.latency=4 ", "not '4 '"},
     {"ex2.latency=nan", "not 'nan'"},
     {"ex2.latency=0x4", "not '0x4'"},
-    {"latency=3", "'latency' may be 'fma.latency', "},
+    {"latency=3", "'latency' may be 'cancel.latency', "},
 };
 
 START_TEST(set_refuses)
