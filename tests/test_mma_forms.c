@@ -1,0 +1,170 @@
+/* Which mma.sync forms are legal, against ptxas: every shape with every choice of types of one
+ * width is put together here from the sizes of fragments, read by our parser for two targets, and
+ * shown to ptxas, which names each line that it refuses. Where there is no ptxas, the numbers of
+ * forms that ptxas 13.0 accepted stand for it. */
+#include <check.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "ptx_run.h"
+
+enum { MAX_FORMS = 4096, HEAD_LINES = 5, LINE = 512 };
+
+typedef struct Type {
+    const char *name;
+    int bits;
+} Type;
+
+static const Type types[] = {{"f16", 16}, {"bf16", 16}, {"tf32", 32}, {"e4m3", 8}, {"e5m2", 8},
+                             {"u8", 8},   {"s8", 8},    {"u4", 4},    {"s4", 4},   {"f64", 64}};
+static const int shapes[][3] = {{8, 8, 16},  {8, 8, 32},  {16, 8, 4}, {16, 8, 8},
+                                {16, 8, 16}, {16, 8, 32}, {16, 8, 64}};
+static const Type results[] = {{"f16", 16}, {"f32", 32}, {"s32", 32}, {"f64", 64}};
+
+static char form[MAX_FORMS][LINE];
+static int n_forms;
+static bool ours[MAX_FORMS], theirs[MAX_FORMS];
+
+__attribute__((format(printf, 2, 3))) static void put(char *s, const char *fmt, ...)
+{
+    va_list ap;
+    size_t n = strlen(s);
+    va_start(ap, fmt);
+    vsnprintf(s + n, LINE - n, fmt, ap);
+    va_end(ap);
+}
+
+/* A 32nd of so many elements, in registers of the kind that the type has. */
+static void put_fragment(char *s, int elements, const Type *t)
+{
+    int word = t->bits == 64 ? 64 : 32, n = elements * t->bits / 32 / word;
+    const char *kind = t->bits == 64 ? "fd" : strcmp(t->name, "f32") == 0 ? "f" : "r";
+    for (int i = 0; i < (n ? n : 1); i++)
+        put(s, "%s%%%s%d", i ? "," : "{", kind, i);
+    put(s, "}");
+}
+
+static void make_forms(void)
+{
+    n_forms = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (size_t d = 0; d < sizeof results / sizeof *results; d++)
+            for (size_t a = 0; a < sizeof types / sizeof *types; a++)
+                for (size_t b = 0; b < sizeof types / sizeof *types; b++) {
+                    const int *m = shapes[i];
+                    if (types[a].bits != types[b].bits)
+                        continue;
+                    char *s = form[n_forms++];
+                    ck_assert_int_lt(n_forms, MAX_FORMS);
+                    s[0] = 0;
+                    put(s, "mma.sync.aligned.m%dn%dk%d.row.col.%s.%s.%s.%s ", m[0], m[1], m[2],
+                        results[d].name, types[a].name, types[b].name, results[d].name);
+                    put_fragment(s, m[0] * m[1], &results[d]);
+                    put(s, ",");
+                    put_fragment(s, m[0] * m[2], &types[a]);
+                    put(s, ",");
+                    put_fragment(s, m[1] * m[2], &types[b]);
+                    put(s, ",");
+                    put_fragment(s, m[0] * m[1], &results[d]);
+                    put(s, ";");
+                }
+}
+
+#define HEAD                                                                                       \
+    ".version 9.0\n.target %s\n.address_size 64\n.visible .entry k()\n{ .reg .b32 %%r<40>; .reg "  \
+    ".f32 %%f<40>; .reg .f64 %%fd<40>;\n"
+
+static int read_ours(const char *target)
+{
+    int n = 0;
+    for (int i = 0; i < n_forms; i++) {
+        static char text[2 * LINE];
+        Arena a = {0};
+        Module *m;
+        Err err = {0};
+        int len = snprintf(text, sizeof text, HEAD "%s\nret; }\n", target, form[i]);
+        ours[i] = isa_parse(&a, "form.ptx", text, (size_t)len, &m, &err);
+        n += ours[i];
+        arena_free(&a);
+    }
+    return n;
+}
+
+/* One run on the forms that it has not refused yet; it gives up after some errors. How many it
+ * refused. */
+static int refused_by_ptxas(const char *target, const char *path)
+{
+    char command[256], line[1024];
+    int n_refused = 0;
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fprintf(f, HEAD, target);
+    for (int i = 0; i < n_forms; i++)
+        fprintf(f, "%s\n", theirs[i] ? form[i] : "");
+    fprintf(f, "ret; }\n");
+    fclose(f);
+    snprintf(command, sizeof command, "ptxas -arch=%s -o /dev/null %s 2>&1", target, path);
+    FILE *p = popen(command, "r");
+    ck_assert_ptr_nonnull(p);
+    while (fgets(line, sizeof line, p)) {
+        const char *at = strstr(line, ", line ");
+        int n = at && strstr(line, "error") ? atoi(at + 7) - HEAD_LINES - 1 : -1;
+        if (n < 0 || n >= n_forms)
+            continue;
+        n_refused += theirs[n];
+        theirs[n] = false;
+    }
+    int status = pclose(p);
+    ck_assert_msg(status == 0 || n_refused > 0, "ptxas fails");
+    return n_refused;
+}
+
+/* False: there is no ptxas. */
+static bool ask_ptxas(const char *target)
+{
+    char path[] = "/tmp/rao_forms_XXXXXX";
+    if (system("ptxas --version > /dev/null 2>&1") != 0)
+        return false;
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    for (int i = 0; i < n_forms; i++)
+        theirs[i] = true;
+    while (refused_by_ptxas(target, path))
+        ;
+    unlink(path);
+    return true;
+}
+
+static const struct {
+    const char *target;
+    int accepted; /* by ptxas 13.0 */
+} targets[] = {{"sm_90a", 51}, {"sm_100a", 51}};
+
+START_TEST(legal_forms_are_those_of_ptxas)
+{
+    const char *target = targets[_i].target;
+    make_forms();
+    int n = read_ours(target);
+    if (ask_ptxas(target))
+        for (int i = 0; i < n_forms; i++)
+            ck_assert_msg(ours[i] == theirs[i], "%s: ptxas %s %s, we do not agree", target,
+                          theirs[i] ? "accepts" : "refuses", form[i]);
+
+    ck_assert_int_eq(n, targets[_i].accepted);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("mma_forms");
+    TCase *tc = tcase_create("all");
+    tcase_add_loop_test(tc, legal_forms_are_those_of_ptxas, 0, 2);
+    tcase_set_timeout(tc, 120);
+    suite_add_tcase(s, tc);
+    SRunner *sr = srunner_create(s);
+    srunner_run_all(sr, CK_ENV);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
