@@ -8,8 +8,6 @@
  * cta_group::2 runs on the issuing CTA's queue: each CTA of the pair supplies its rows of A and
  * half of the rows of B from its own memory and keeps its rows of D. Not here: .sp, .ws, .ashift.
  * Source: PTX ISA 9.7.16; research/ptx.md 3.2, 3.3, 3.18. */
-#include <stdio.h>
-
 #include "sim/func/tc.h"
 
 /* ---- Performing a batch ---- */
@@ -458,10 +456,4 @@ static bool dyn_commit(ExecCtx *x, const XInsn *in, uint32_t mask)
     return true;
 }
 
-bool exec_tcgen05_commit(const Code *c, const CodeInsn *in, Bound *out)
-{
-    (void)c;
-    (void)in;
-    out->dyn = dyn_commit;
-    return true;
-}
+BIND_DYN(tcgen05_commit, dyn_commit)

@@ -1,10 +1,13 @@
-/* Copies in flight: TMA loads, stores, reductions, prefetches, and cp.async.
+/* Copies in flight: TMA loads, stores, reductions, prefetches, copies within the cluster, cp.async,
+ * st.async and red.async; and requests of cluster launch control.
  *
- *   load   issue -> engine takes it up (interval, box rows) -> L2/HBM -> data written through the
- * shared-memory budget
- *          -> complete: bytes counted on the mbarrier
- *   store  issue -> engine -> read through the shared-memory budget (.read groups) -> L2 ->
- * complete (groups)
+ *   load    issue -> engine takes it up (interval, box rows) -> L2/HBM
+ *           -> data written through the shared-memory budget
+ *           -> complete: bytes counted on the mbarrier
+ *   store   issue -> engine -> read through the shared-memory budget (.read groups) -> L2
+ *           -> complete (groups)
+ *   remote  issue -> engine (copies) or LSU (st.async, red.async) -> port to the cluster
+ *           -> complete: bytes counted on the mbarrier
  *
  * The engine starts in order; completions come as time has it, except that one warp's stores
  * complete in order. models/README.md. Not modelled: splitting of boxes into L2 requests,
