@@ -284,10 +284,17 @@ static const char *tensor_cores(OpCode op, const ModSet *ms)
     return NULL;
 }
 
-/* K of the shape: 16 of 16 bits, 8 of tf32, 32 of 8 bits; which types go together. */
+/* K of the shape: 16 of 16 bits, 8 of tf32, 32 of 8 bits; which types go together. Integers have
+ * fewer N. */
 static const char *wgmma_types(OpCode op, const ModSet *ms)
 {
     static const TypeSet fp8 = BIT(T_E4M3) | BIT(T_E5M2);
+    if (op == OP_WGMMA_INT || op == OP_WGMMA_INT_RS) {
+        uint32_t v = ms->mod[MC_WSHAPE] - 1u, n = 8 * (v % 32 + 1);
+        if (v / 32 != 2)
+            return "K is 32 for 8-bit integers";
+        return n > 32 && n % 16 ? "N is 8, 16, 24, 32, 48 and on by 16 for integers" : NULL;
+    }
     if (op != OP_WGMMA && op != OP_WGMMA_RS)
         return NULL;
     uint32_t d = ms->type[0], a = ms->type[1], b = ms->type[2], k = (ms->mod[MC_WSHAPE] - 1u) / 32;

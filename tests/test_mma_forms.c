@@ -1,7 +1,7 @@
-/* Which mma.sync forms are legal, against ptxas: every shape with every choice of types of one
- * width is put together here from the sizes of fragments, read by our parser for two targets, and
- * shown to ptxas, which names each line that it refuses. Where there is no ptxas, the numbers of
- * forms that ptxas 13.0 accepted stand for it. */
+/* Which mma.sync and wgmma forms are legal, against ptxas: every shape with every choice of types
+ * of one width is put together here from the sizes of fragments, read by our parser for two
+ * targets, and shown to ptxas, which names each line that it refuses. Where there is no ptxas, the
+ * numbers of forms that ptxas 13.0 accepted stand for it. */
 #include <check.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -70,9 +70,39 @@ static void make_forms(void)
                 }
 }
 
+/* wgmma of two sizes, A in shared memory or registers, with and without the
+ * operands that transpose. */
+static void make_wgmma(int n, int k, const Type *d, const Type *a, const Type *b, int kind)
+{
+    bool regs = kind & 1, trans = kind & 2, ints = strcmp(d->name, "s32") == 0;
+    char *s = form[n_forms++];
+    ck_assert_int_lt(n_forms, MAX_FORMS);
+    s[0] = 0;
+    put(s, "wgmma.mma_async.sync.aligned.m64n%dk%d.%s.%s.%s ", n, k, d->name, a->name, b->name);
+    put_fragment(s, 16 * n, d);
+    put(s, ",%s,%%rd1,%%p0", regs ? "{%r0,%r1,%r2,%r3}" : "%rd0");
+    if (!ints)
+        put(s, ",1,1");
+    if (trans)
+        put(s, regs ? ",0" : ",0,0");
+    put(s, ";");
+}
+
+static void make_wgmmas(void)
+{
+    n_forms = 0;
+    for (int k = 8; k <= 64; k *= 2) /* k = 64: N = 40 with K = 32 */
+        for (size_t d = 0; d < 3; d++)
+            for (size_t a = 0; a < sizeof types / sizeof *types; a++)
+                for (size_t b = 0; b < sizeof types / sizeof *types; b++)
+                    for (int kind = 0; kind < 4 && types[a].bits == types[b].bits; kind++)
+                        make_wgmma(k == 64 ? 40 : 8, k == 64 ? 32 : k, &results[d], &types[a],
+                                   &types[b], kind);
+}
+
 #define HEAD                                                                                       \
     ".version 9.0\n.target %s\n.address_size 64\n.visible .entry k()\n{ .reg .b32 %%r<40>; .reg "  \
-    ".f32 %%f<40>; .reg .f64 %%fd<40>;\n"
+    ".f32 %%f<40>; .reg .f64 %%fd<40>; .reg .b64 %%rd<4>; .reg .pred %%p<2>;\n"
 
 static int read_ours(const char *target)
 {
@@ -137,21 +167,24 @@ static bool ask_ptxas(const char *target)
 }
 
 static const struct {
+    void (*make)(void);
     const char *target;
     int accepted; /* by ptxas 13.0 */
-} targets[] = {{"sm_90a", 51}, {"sm_100a", 51}};
+} groups[] = {{make_forms, "sm_90a", 51},
+              {make_forms, "sm_100a", 51},
+              {make_wgmmas, "sm_90a", 48},
+              {make_wgmmas, "sm_100a", 0}};
 
 START_TEST(legal_forms_are_those_of_ptxas)
 {
-    const char *target = targets[_i].target;
-    make_forms();
+    const char *target = groups[_i].target;
+    groups[_i].make();
     int n = read_ours(target);
     if (ask_ptxas(target))
         for (int i = 0; i < n_forms; i++)
             ck_assert_msg(ours[i] == theirs[i], "%s: ptxas %s %s, we do not agree", target,
                           theirs[i] ? "accepts" : "refuses", form[i]);
-
-    ck_assert_int_eq(n, targets[_i].accepted);
+    ck_assert_int_eq(n, groups[_i].accepted);
 }
 END_TEST
 
@@ -159,7 +192,7 @@ int main(void)
 {
     Suite *s = suite_create("mma_forms");
     TCase *tc = tcase_create("all");
-    tcase_add_loop_test(tc, legal_forms_are_those_of_ptxas, 0, 2);
+    tcase_add_loop_test(tc, legal_forms_are_those_of_ptxas, 0, 4);
     tcase_set_timeout(tc, 120);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
