@@ -18,6 +18,14 @@ typedef enum ErrKind {
     ERR_DEADLOCK,    /* no warp of the simulated program can move */
 } ErrKind;
 
+/* What a fault was, where its cause has a name of its own. */
+typedef enum FaultKind {
+    FAULT_OTHER = 0,
+    FAULT_ADDRESS,   /* access outside every allocation */
+    FAULT_ALIGNMENT, /* address not a multiple of the access */
+    FAULT_ASSERT,    /* __assertfail */
+} FaultKind;
+
 typedef struct Loc {
     const char *file;   /* borrowed: lives as long as the arena that read it; may be NULL */
     uint32_t line, col; /* 1-based; 0 = the whole file, the whole line */
@@ -25,6 +33,7 @@ typedef struct Loc {
 
 typedef struct Err {
     ErrKind kind;
+    FaultKind fault; /* of an ERR_FAULT */
     Loc loc;
     char msg[4096]; /* a deadlock report lists every waiting role, hence the size */
 } Err;

@@ -10,6 +10,7 @@
 #include "fa4_fwd.cu"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
@@ -25,6 +26,7 @@ namespace
 constexpr int kExitCuda = 1, kExitUsage = 2, kExitCheck = 3;
 constexpr double kMaxErrO = 0.01;    // bf16 P and O: 2^-9 per rounding
 constexpr double kMaxErrLse = 0.001; // fp32 sums, approximate ex2 and lg2
+constexpr double kSlowLaunch = 1;    // seconds: nothing but a simulated GPU is so slow
 constexpr int kTotalTokens = 32768;  // batch = this / seqlen unless given
 
 const char kUsage[] =
@@ -35,6 +37,8 @@ const char kUsage[] =
     "  --heads-kv  divides --heads (default: heads)            --scale     default 1/sqrt(128)\n"
     "  --warmup    launches before timing (default 5)          --repeats   timed ones (default "
     "10)\n"
+    "              (without either: a launch that keeps the host waiting for a second is the only "
+    "one)\n"
     "  --rows      rows checked per shape, 0 for none (default 64)\n";
 
 [[noreturn]] void fail(int code, const char *format, ...)
@@ -58,7 +62,7 @@ struct Options {
     std::vector<int> seqlens = {1024};
     int seqlen_k = 0, batch = 0, heads = 16, heads_kv = 0;
     int warmup = 5, repeats = 10, rows = 64;
-    bool causal = false;
+    bool counts_given = false, causal = false;
     double scale = 1.0 / std::sqrt(double(kHeadDim));
     uint64_t seed = 1;
 };
@@ -107,8 +111,10 @@ void parse_value(Options &o, const std::string &name, const char *text)
         o.heads_kv = number(1, 1024);
     } else if (name == "--warmup") {
         o.warmup = number(0, 1000);
+        o.counts_given = true;
     } else if (name == "--repeats") {
         o.repeats = number(1, 100000);
+        o.counts_given = true;
     } else if (name == "--rows") {
         o.rows = number(0, 1 << 20);
     } else if (name == "--seed") {
@@ -324,25 +330,36 @@ Errors check_rows(const Tensors &x, const Shape &s, const Options &o)
     return {err_o.value(), err_lse.value()};
 }
 
-// Median time of one launch in microseconds.
-template <typename Launch> double median_us(const Options &o, Launch launch)
+struct Timing {
+    double us;   // median of one launch
+    int repeats; // launches that it is the median of
+};
+
+template <typename Launch> Timing time_launches(const Options &o, Launch launch)
 {
+    using Clock = std::chrono::steady_clock;
     cudaEvent_t start, stop;
     cuda_ok(cudaEventCreate(&start), "cudaEventCreate");
     cuda_ok(cudaEventCreate(&stop), "cudaEventCreate");
-    std::vector<float> times(o.repeats);
-    for (int i = -o.warmup; i < o.repeats; i++) {
+    std::vector<float> times;
+    bool slow = false;
+    while (int(times.size()) < o.warmup + o.repeats && !(slow && !o.counts_given)) {
+        const auto begin = Clock::now();
+        float ms;
         cuda_ok(cudaEventRecord(start), "cudaEventRecord");
         launch();
         cuda_ok(cudaEventRecord(stop), "cudaEventRecord");
         cuda_ok(cudaEventSynchronize(stop), "kernel");
-        if (i >= 0)
-            cuda_ok(cudaEventElapsedTime(&times[i], start, stop), "cudaEventElapsedTime");
+        cuda_ok(cudaEventElapsedTime(&ms, start, stop), "cudaEventElapsedTime");
+        times.push_back(ms);
+        slow = std::chrono::duration<double>(Clock::now() - begin).count() > kSlowLaunch;
     }
     cudaEventDestroy(start);
     cudaEventDestroy(stop);
-    std::sort(times.begin(), times.end());
-    return 1e3 * 0.5 * (times[(o.repeats - 1) / 2] + times[o.repeats / 2]);
+    const int n = std::min(o.repeats, int(times.size()));
+    const auto first = times.end() - n; // those before it were warm-up
+    std::sort(first, times.end());
+    return {1e3 * 0.5 * (first[(n - 1) / 2] + first[n / 2]), n};
 }
 
 // 4 * seqlen_q * keys * head dim per head; causal: keys is the mean number that a row sees.
@@ -361,16 +378,16 @@ std::string json_number(double x)
     return std::isfinite(x) ? text : "null";
 }
 
-void print_result(const Options &opt, const Shape &s, int grid, double us, const Errors &err,
-                  bool pass)
+void print_result(const Options &opt, const Shape &s, int grid, const Timing &time,
+                  const Errors &err, bool pass)
 {
     const char *format =
         "{\"kernel\": \"%s\", \"batch\": %d, \"heads\": %d, \"heads_kv\": %d, \"seqlen_q\": %d, "
         "\"seqlen_k\": %d, \"causal\": %s, \"grid\": %d, \"repeats\": %d, \"time_us\": %.3f, "
         "\"tflops\": %s, \"rows_checked\": %d, \"err_o\": %s, \"err_lse\": %s, \"pass\": %s}\n";
     printf(format, opt.causal ? "fa4_fwd_causal" : "fa4_fwd", s.batch, s.heads, s.heads_kv,
-           s.seqlen_q, s.seqlen_k, opt.causal ? "true" : "false", grid, opt.repeats, us,
-           json_number(flops_of(s, opt.causal) / us * 1e-6).c_str(), opt.rows,
+           s.seqlen_q, s.seqlen_k, opt.causal ? "true" : "false", grid, time.repeats, time.us,
+           json_number(flops_of(s, opt.causal) / time.us * 1e-6).c_str(), opt.rows,
            json_number(err.o).c_str(), json_number(err.lse).c_str(), pass ? "true" : "false");
     fflush(stdout);
 }
@@ -405,7 +422,7 @@ bool run_shape(const Options &opt, const Shape &s, EncodeTiled encode, int sm_co
     const auto kernel = opt.causal ? fa4_fwd_causal : fa4_fwd;
     cuda_ok(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSmemBytes),
             "cudaFuncSetAttribute");
-    const double us = median_us(opt, [&] {
+    const Timing time = time_launches(opt, [&] {
         kernel<<<grid, 512, kSmemBytes>>>(q_map, k_map, v_map, o_map, lse.data, s.seqlen_q,
                                           s.seqlen_k, s.heads, s.heads_kv, s.batch, scale_log2);
         cuda_ok(cudaGetLastError(), "launch");
@@ -415,7 +432,7 @@ bool run_shape(const Options &opt, const Shape &s, EncodeTiled encode, int sm_co
 
     const Errors err = check_rows(x, s, opt);
     const bool pass = err.o <= kMaxErrO && err.lse <= kMaxErrLse;
-    print_result(opt, s, grid, us, err, pass);
+    print_result(opt, s, grid, time, err, pass);
     return pass;
 }
 

@@ -63,6 +63,31 @@ static bool load_model(RaoResult *r, const char *name, const RaoOptions *o)
     return true;
 }
 
+/* The module's variables: of their initial values, or tensors of the launch file. */
+static bool load_variables(RaoResult *r, const KernelLaunch *kl, const Module *m, GlobalMem *mem,
+                           CodeLayout *layout)
+{
+    const uint64_t need[2] = {m->global_bytes, m->const_bytes};
+    if (!kl->variables[0] && !kl->variables[1])
+        return exec_load_module(&r->arena, m, mem, layout, &r->err);
+    uint64_t base[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        const Tensor *t = kl->variables[i];
+        if (need[i] && (!t || t->bytes < need[i]))
+            return err_set(&r->err, ERR_SEMANTIC, kl->loc,
+                           "the module has %llu bytes of %s variables, '%s_variables' has %llu",
+                           (unsigned long long)need[i], i ? ".const" : ".global",
+                           i ? "const" : "global", (unsigned long long)(t ? t->bytes : 0));
+        base[i] = t ? t->addr : 0;
+    }
+    *layout = (CodeLayout){.global_base = base[0],
+                           .const_base = base[1],
+                           .param_window = PARAM_WINDOW,
+                           .local_window = LOCAL_WINDOW,
+                           .shared_window = SHARED_WINDOW};
+    return true;
+}
+
 static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const KernelLaunch *kl,
                     GlobalMem *mem, KernelRun *k)
 {
@@ -80,7 +105,7 @@ static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const Ke
     CodeLayout layout;
     Code *code;
     uint32_t cluster[3];
-    if (!exec_load_module(a, m, mem, &layout, &r->err))
+    if (!load_variables(r, kl, m, mem, &layout))
         return false;
     kernel_cluster(f, kl->cluster, cluster);
     layout.clustered = cluster[0] * cluster[1] * cluster[2] > 1;

@@ -122,17 +122,17 @@ static void set_sets(const Args *a)
     free(text);
 }
 
-/* A folder's absolute path, made if need be: the program may change its own. */
-static const char *make_folder(const char *dir)
+/* A folder's absolute path, made if need be: the program may change its own. NULL: none. */
+static const char *make_folder(const char *dir, char path[PATH_BYTES])
 {
     if (dir && mkdir(dir, 0777) != 0 && errno != EEXIST)
         return NULL;
-    return dir ? realpath(dir, NULL) : NULL; /* lives as long as the process */
+    return dir ? realpath(dir, path) : NULL;
 }
 
 static void set_environment(const Args *a, const char *libraries, bool preload, const char *status)
 {
-    char text[3 * PATH_BYTES];
+    char text[3 * PATH_BYTES], folder[PATH_BYTES];
     const ExecArgs *x = &a->exec;
     bool time = x->time || x->report || x->only || x->skip || x->count != UINT64_MAX;
     set_text("RAO_EXEC_MODEL", a->opt.model);
@@ -144,8 +144,8 @@ static void set_environment(const Args *a, const char *libraries, bool preload, 
     set_number("RAO_EXEC_SKIP", x->skip, 0);
     set_number("RAO_EXEC_COUNT", x->count, UINT64_MAX);
     set_number("RAO_EXEC_TIME", time && (x->time || x->report || !x->capture), 0);
-    set_text("RAO_EXEC_REPORT", make_folder(x->report));
-    set_text("RAO_EXEC_CAPTURE", make_folder(x->capture));
+    set_text("RAO_EXEC_REPORT", make_folder(x->report, folder));
+    set_text("RAO_EXEC_CAPTURE", make_folder(x->capture, folder));
     set_text("RAO_EXEC_STATUS", status);
     prepend("LD_LIBRARY_PATH", libraries);
     if (preload && snprintf(text, sizeof text, "%s/libcuda.so.1:%s/libcudart.so.13", libraries,
@@ -207,9 +207,10 @@ static bool check_options(const ExecArgs *x)
     }
     if (x->only)
         regfree(&re);
+    char folder[PATH_BYTES];
     const char *dirs[] = {x->report, x->capture};
     for (int i = 0; i < 2; i++)
-        if (dirs[i] && !make_folder(dirs[i])) {
+        if (dirs[i] && !make_folder(dirs[i], folder)) {
             usage_error("cannot make the folder %s: %s", dirs[i], strerror(errno));
             return false;
         }

@@ -127,10 +127,16 @@ static void print_error(const GpuModule *m, const Code *code, const Err *err)
 
 static GpuError fault_code(const Err *err)
 {
-    if (strstr(err->msg, "in no allocation"))
+    switch (err->fault) {
+    case FAULT_ADDRESS:
         return GPU_ILLEGAL_ADDRESS;
-    if (strstr(err->msg, "is not aligned to"))
+    case FAULT_ALIGNMENT:
         return GPU_MISALIGNED;
+    case FAULT_ASSERT:
+        return GPU_ASSERT;
+    case FAULT_OTHER:
+        break;
+    }
     return GPU_LAUNCH_FAILED;
 }
 
@@ -215,10 +221,27 @@ static void make_lock(void)
     pthread_mutexattr_destroy(&attr);
 }
 
+/* The model that --model names; without it the one that the program was compiled for. */
+static const char *model_name(const Gpu *g)
+{
+    static const char blackwell[] = "sm_100a", hopper[] = "sm_90a";
+    bool only_hopper = false;
+    if (g->opt.model)
+        return g->opt.model;
+    for (const GpuModule *m = g->modules; m; m = m->next) {
+        if (image_suits(m->image, blackwell))
+            return "b200";
+        only_hopper |= image_suits(m->image, hopper);
+    }
+    if (only_hopper)
+        gpu_say("the program's PTX is for %s, not for %s: model h200", hopper, blackwell);
+    return only_hopper ? "h200" : "b200";
+}
+
 /* Loads the model with its "KEY=VALUE" lines. */
 static bool load_model(Gpu *g, Err *err)
 {
-    if (!model_load(&g->arena, g->opt.model ? g->opt.model : "b200", &g->model, err))
+    if (!model_load(&g->arena, model_name(g), &g->model, err))
         return false;
     char *set = g->opt.set ? arena_str(&g->arena, g->opt.set, strlen(g->opt.set)) : NULL, *rest;
     for (char *s = set ? strtok_r(set, "\n", &rest) : NULL; s; s = strtok_r(NULL, "\n", &rest))
@@ -240,26 +263,39 @@ static void reserve_addresses(void)
 
 static void start(Gpu *g)
 {
-    Err err = {0};
     options_read(&g->opt);
-    if (!load_model(g, &err)) {
-        err_print(stderr, &err);
-        gpu_note_status(g, RAO_BAD_INPUT);
-        _exit(RAO_BAD_INPUT);
-    }
     g->mem = mem_new();
     g->default_stream.id = g->next_stream++;
     reserve_addresses();
     g->ready = true;
 }
 
-Gpu *gpu_enter(void)
+static void start_model(Gpu *g)
+{
+    Err err = {0};
+    if (!load_model(g, &err)) {
+        err_print(stderr, &err);
+        gpu_note_status(g, RAO_BAD_INPUT);
+        _exit(RAO_BAD_INPUT);
+    }
+    g->has_model = true;
+}
+
+Gpu *gpu_enter_early(void)
 {
     pthread_once(&once, make_lock);
     pthread_mutex_lock(&the_gpu.lock);
     if (!the_gpu.ready)
         start(&the_gpu);
     return &the_gpu;
+}
+
+Gpu *gpu_enter(void)
+{
+    Gpu *g = gpu_enter_early();
+    if (!g->has_model)
+        start_model(g);
+    return g;
 }
 
 GpuError gpu_leave(GpuError e)

@@ -36,6 +36,21 @@ size_t image_bytes(const void *image)
     return bytes ? bytes : strlen(p) + 1;
 }
 
+bool image_suits(const void *image, const char *target)
+{
+    Fatbin f;
+    Err err = {0};
+    FatImage im;
+    const void *p = unwrap(image);
+    if (!fatbin_size(p))
+        return true;
+    bool suits = false;
+    if (fatbin_open(&f, p, UINT64_MAX, &err))
+        while (!suits && fatbin_next(&f, &im, &err))
+            suits = fatbin_suits(&im, target) > 0;
+    return suits;
+}
+
 static GpuError bad_image(Gpu *g, const char *name, GpuError e, const char *why)
 {
     gpu_say("%s: %s", name, why);

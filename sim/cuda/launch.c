@@ -211,6 +211,7 @@ GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s)
     memcpy(d.cluster, op->cluster, sizeof d.cluster);
     KernelRun k;
     kernel_prepare(&d, &k);
+    k.exec.print = PRINT_STDOUT;
     progress(op, t.number);
     e = run_kernel(g, op, &t, &k);
     progress(NULL, 0);

@@ -43,12 +43,18 @@ static GpuError load(Gpu *g, const void *image, bool copy, GpuModule **out)
     return GPU_OK;
 }
 
-GpuError gpu_module_load(const void *image, bool copy, GpuModule **out)
+/* A program that brings its image at run time wants to hear of a bad one now. */
+static GpuError check_module(GpuModule *m)
 {
     Gpu *g = gpu_enter();
+    return gpu_leave(module_read(g, m));
+}
+
+GpuError gpu_module_load(const void *image, bool copy, GpuModule **out)
+{
+    Gpu *g = gpu_enter_early();
     GpuError e = load(g, image, copy, out);
-    /* A program that brings its image at run time wants to hear of a bad one now. */
-    if (!e && copy && (e = module_read(g, *out)) != GPU_OK) {
+    if (!e && copy && (e = check_module(*out)) != GPU_OK) {
         gpu_module_unload(*out);
         *out = NULL;
     }

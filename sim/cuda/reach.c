@@ -10,35 +10,16 @@ typedef struct Mark {
     uint32_t *todo, n_todo;
 } Mark;
 
-/* Index of the allocation that holds addr, or -1. */
-static int64_t index_of(Gpu *g, uint64_t addr)
-{
-    uint64_t start, bytes, at, size;
-    void *host;
-    const char *name;
-    if (!mem_object(g->mem, addr, &start, &bytes))
-        return -1;
-    uint32_t lo = 0, hi = mem_count(g->mem);
-    while (lo < hi) { /* the first that starts above */
-        uint32_t mid = lo + (hi - lo) / 2;
-        mem_at(g->mem, mid, &at, &size, &host, &name);
-        if (at <= start)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return (int64_t)lo - 1;
-}
-
 static void visit(Mark *m, uint64_t addr)
 {
-    if (addr < GLOBAL_BASE) /* most words are no addresses */
-        return;
-    int64_t i = index_of(m->g, addr);
-    if (i < 0 || m->reached[i])
+    uint64_t start, bytes;
+    if (addr < GLOBAL_BASE || !mem_object(m->g->mem, addr, &start, &bytes))
+        return; /* most words are no addresses */
+    uint32_t i = mem_index(m->g->mem, addr);
+    if (m->reached[i])
         return;
     m->reached[i] = true;
-    m->todo[m->n_todo++] = (uint32_t)i;
+    m->todo[m->n_todo++] = i;
 }
 
 static void scan(Mark *m, const uint8_t *p, uint64_t bytes)

@@ -105,7 +105,7 @@ typedef struct Timed { /* what an earlier launch took: one entry of a growing li
 
 typedef struct Gpu {
     pthread_mutex_t lock;
-    bool ready;
+    bool ready, has_model;
     ExecOptions opt;
     Arena arena; /* lives as long as the process */
     Model model;
@@ -130,6 +130,8 @@ typedef struct Gpu {
 
 /* Takes the lock and starts the GPU if need be. */
 Gpu *gpu_enter(void);
+/* The same before the model is chosen, which what programs register before main decides. */
+Gpu *gpu_enter_early(void);
 /* Gives the lock back; hands `e` through. */
 GpuError gpu_leave(GpuError e);
 
@@ -164,6 +166,8 @@ GpuError memory_fill(Gpu *g, const GpuFill *f);
 /* PTX text in an image that suits the target. GPU_NO_BINARY etc. with a message. */
 GpuError image_text(Gpu *g, Arena *a, const void *image, const char *name, const char **text,
                     size_t *len);
+/* Whether there is PTX for the target ("sm_100a") in a fat binary; other images suit all. */
+bool image_suits(const void *image, const char *target);
 /* Bytes of an image from its own headers; 0: cannot be told. */
 size_t image_bytes(const void *image);
 
@@ -206,7 +210,10 @@ uint64_t reach_bytes(Gpu *g, const LaunchOp *op);
 
 /* ---- capture.c, write.c ---- */
 /* Writes the launch as a bundle that `rao run` repeats. */
-void capture_write(Gpu *g, const LaunchOp *op, const Timing *t, const KernelRun *k);
+void capture_write(Gpu *g, const LaunchOp *op, const Timing *t);
+/* "DIR/0003_kernel.ext", or without extension. */
+void file_name(char *path, size_t n, const char *dir, const LaunchOp *op, uint64_t number,
+               const char *ext);
 void report_write(Gpu *g, const LaunchOp *op, const Timing *t, const KernelRun *k,
                   const KernelTime *kt, const Err *err);
 /* A launch that took the time of an earlier one. */

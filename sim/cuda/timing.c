@@ -13,7 +13,7 @@
 typedef struct Figures { /* what the copy sends */
     uint64_t cycles;
     double us;
-    uint32_t err_kind, line, col;
+    uint32_t err_kind, fault, line, col;
     char msg[sizeof((Err *)0)->msg];
 } Figures;
 
@@ -116,10 +116,12 @@ static void simulate_and_send(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *
 {
     Err err = {0};
     Figures f = {0};
+    k->exec.print = PRINT_NOWHERE; /* the functional run prints */
     simulate(g, op, t, k, &err);
     f.cycles = t->cycles;
     f.us = t->us;
     f.err_kind = err.kind;
+    f.fault = err.fault;
     f.line = err.loc.line;
     f.col = err.loc.col;
     memcpy(f.msg, err.msg, sizeof f.msg);
@@ -132,7 +134,7 @@ void timing_start(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     int fd[2];
     t->hash = launch_hash(g, op);
     if (t->chosen && g->opt.capture)
-        capture_write(g, op, t, k);
+        capture_write(g, op, t);
     const Timed *known = find_timed(g, t->hash);
     if (known) {
         t->us = known->us;
@@ -179,7 +181,9 @@ static bool collect(const LaunchOp *op, Timing *t, Err *err)
     if (f.err_kind == ERR_NONE)
         return true;
     Loc loc = {.file = op->kernel->module->name, .line = f.line, .col = f.col};
-    return err_set(err, (ErrKind)f.err_kind, loc, "%s", f.msg);
+    err_set(err, (ErrKind)f.err_kind, loc, "%s", f.msg);
+    err->fault = (FaultKind)f.fault;
+    return false;
 }
 
 bool timing_finish(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k, Err *err)

@@ -8,16 +8,17 @@
 
 enum { NAME_MAX_CHARS = 60 };
 
-/* "DIR/0003_kernel.ext"; CUTLASS' kernel names have thousands of characters. */
-static void file_name(char *path, size_t n, const char *dir, const LaunchOp *op, uint64_t number,
-                      const char *ext)
+/* CUTLASS' kernel names have thousands of characters. */
+void file_name(char *path, size_t n, const char *dir, const LaunchOp *op, uint64_t number,
+               const char *ext)
 {
     char name[NAME_MAX_CHARS + 1];
     snprintf(name, sizeof name, "%s", gpu_kernel_name(op->kernel));
     for (char *c = name; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_')
             *c = '_';
-    snprintf(path, n, "%s/%04llu_%s.%s", dir, (unsigned long long)number, name, ext);
+    snprintf(path, n, "%s/%04llu_%s%s%s", dir, (unsigned long long)number, name, ext ? "." : "",
+             ext ? ext : "");
 }
 
 static void write_line(Gpu *g, const LaunchOp *op, const Timing *t, const char *note)

@@ -33,6 +33,7 @@ uint8_t *shared_at(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_
     }
     if (offset % align != 0) {
         exec_fault(x, in, lane, "shared address 0x%x is not aligned to %u bytes", a, align);
+        exec_fault_is(x, FAULT_ALIGNMENT);
         return NULL;
     }
     if (owner)
@@ -55,14 +56,18 @@ static bool place_global(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, u
     out->space = SP_GLOBAL;
     out->addr = addr;
     out->p = mem_ptr(x->exec->desc.mem, addr, bytes);
-    if (out->p)
-        return addr % bytes == 0 ||
-               exec_fault(x, in, lane, "address 0x%llx is not aligned to %u bytes",
-                          (unsigned long long)addr, bytes);
+    if (out->p && addr % bytes == 0)
+        return true;
+    if (out->p) {
+        exec_fault(x, in, lane, "address 0x%llx is not aligned to %u bytes",
+                   (unsigned long long)addr, bytes);
+        return exec_fault_is(x, FAULT_ALIGNMENT);
+    }
     char text[200];
     mem_describe(x->exec->desc.mem, addr, text, sizeof text);
-    return exec_fault(x, in, lane, "%u bytes at 0x%llx are in no allocation: %s", bytes,
-                      (unsigned long long)addr, text);
+    exec_fault(x, in, lane, "%u bytes at 0x%llx are in no allocation: %s", bytes,
+               (unsigned long long)addr, text);
+    return exec_fault_is(x, FAULT_ADDRESS);
 }
 
 static bool in_object(ExecCtx *x, const XInsn *in, int lane, const char *what, uint64_t addr,
@@ -71,10 +76,11 @@ static bool in_object(ExecCtx *x, const XInsn *in, int lane, const char *what, u
     if (addr > size || bytes > size - addr)
         return exec_fault(x, in, lane, "%u bytes at offset 0x%llx of the %llu bytes of %s", bytes,
                           (unsigned long long)addr, (unsigned long long)size, what);
-    if (addr % bytes != 0)
-        return exec_fault(x, in, lane, "offset 0x%llx of %s is not aligned to %u bytes",
-                          (unsigned long long)addr, what, bytes);
-    return true;
+    if (addr % bytes == 0)
+        return true;
+    exec_fault(x, in, lane, "offset 0x%llx of %s is not aligned to %u bytes",
+               (unsigned long long)addr, what, bytes);
+    return exec_fault_is(x, FAULT_ALIGNMENT);
 }
 
 static bool place_local(ExecCtx *x, const XInsn *in, int lane, uint64_t addr, uint32_t bytes,

@@ -153,6 +153,8 @@ struct Cta {
     struct AsyncPool *async; /* in-flight asynchronous operations, sim/func/async.h */
 };
 
+typedef enum PrintTo { PRINT_STDERR, PRINT_STDOUT, PRINT_NOWHERE } PrintTo;
+
 typedef struct ExecDesc {
     const Code *code;
     GlobalMem *mem;
@@ -166,6 +168,7 @@ typedef struct ExecDesc {
     uint64_t *changes;       /* counts what other warps may notice, for machines that share memory;
                                 NULL: one of its own */
     bool mma_hw;             /* true: tensor-core sums truncated as ptx.md 4.3; false: fp32 */
+    PrintTo print;           /* where vprintf prints */
     uint8_t simd;            /* 0: the fastest of this processor; else 1 + SimdIsa, for tests */
     bool untimed;            /* exec_run sets it: nobody asks for passes and sectors */
     Probe *probe;            /* told of everything in a run without time; NULL: nobody */
@@ -195,6 +198,8 @@ Front *exec_front(Exec *x);
  * lane (or -1). Returns false. */
 bool exec_fault(ExecCtx *x, const XInsn *in, int lane, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Says what the fault just reported was. Returns false. */
+bool exec_fault_is(ExecCtx *x, FaultKind kind);
 
 /* The runner without time (sim/func/run.c): executes the CTAs [first, first + n) of the grid, or
  * all with n = 0, on `threads` host threads; asynchronous operations complete as late as they

@@ -1,8 +1,8 @@
 /* Calls of functions without a body: what the CUDA runtime gives a kernel. vprintf prints to
- * standard error, a thread at a time in order of lane; __assertfail ends the run with the
- * assertion's text. Any other is a fault that names it. CUDA C++ Programming Guide, "Formatted
- * Output", "Assertion"; research/ptx.md 0.8. Functions with a body are inlined by lowering
- * (build_call.c). */
+ * standard error (rao exec: standard output), a thread at a time in order of lane; __assertfail
+ * ends the run with the assertion's text. Any other is a fault that names it. CUDA C++ Programming
+ * Guide, "Formatted Output", "Assertion"; research/ptx.md 0.8. Functions with a body are inlined by
+ * lowering (build_call.c). */
 #include <stdio.h>
 
 #include "sim/func/exec_decl.h"
@@ -158,7 +158,8 @@ static bool print_lane(ExecCtx *x, const XInsn *in, uint32_t lane)
     }
     if (!ok)
         return false;
-    fputs(out.s, stderr);
+    if (x->exec->desc.print != PRINT_NOWHERE)
+        fputs(out.s, x->exec->desc.print == PRINT_STDOUT ? stdout : stderr);
     const CodeOpd *ret = opd(x->w, in, 0);
     if (ret->kind == CO_VALUE && ret->n > 0)
         opd_row(x->w, ret, 0)[lane] = p.n_args;
@@ -174,9 +175,10 @@ static bool assert_fails(ExecCtx *x, const XInsn *in, uint32_t lane)
         !load_string(x, in, (int)lane, argument(w, in, 2, 2, lane), &file) ||
         !load_string(x, in, (int)lane, argument(w, in, 5, 2, lane), &function))
         return false;
-    return exec_fault(x, in, (int)lane, "%s:%u: %s: thread [%u,%u,%u] Assertion `%s` failed.",
-                      file.s, (uint32_t)argument(w, in, 4, 1, lane), function.s, w->tid[0][lane],
-                      w->tid[1][lane], w->tid[2][lane], message.s);
+    exec_fault(x, in, (int)lane, "%s:%u: %s: thread [%u,%u,%u] Assertion `%s` failed.", file.s,
+               (uint32_t)argument(w, in, 4, 1, lane), function.s, w->tid[0][lane], w->tid[1][lane],
+               w->tid[2][lane], message.s);
+    return exec_fault_is(x, FAULT_ASSERT);
 }
 
 static bool call(ExecCtx *x, const XInsn *in, uint32_t mask)

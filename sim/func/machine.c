@@ -334,3 +334,9 @@ bool exec_fault(ExecCtx *x, const XInsn *in, int lane, const char *fmt, ...)
     Loc loc = x->exec->code->func->insns[in->ci->ptx].loc;
     return err_set(x->err, ERR_FAULT, loc, "%s (%s)", what, who);
 }
+
+bool exec_fault_is(ExecCtx *x, FaultKind kind)
+{
+    x->err->fault = kind;
+    return false;
+}

@@ -23,6 +23,7 @@ typedef struct Alloc {
     uint64_t addr, bytes;
     uint8_t *host;
     const char *name;
+    bool own_map; /* host memory is a mapping of its own */
 } Alloc;
 
 /* Allocations in order of address. */
@@ -63,6 +64,9 @@ void mem_free(GlobalMem *m)
 {
     if (!m)
         return;
+    for (uint32_t i = 0; i < m->n_allocs; i++)
+        if (m->allocs[i].own_map)
+            munmap(m->allocs[i].host, m->allocs[i].bytes);
     munmap(m->base, m->reserved);
     free(m->allocs);
     free(m);
@@ -130,11 +134,26 @@ static bool insert(GlobalMem *m, Alloc al)
     return true;
 }
 
+static uint64_t place_outside(GlobalMem *m, uint64_t addr, uint64_t bytes, bool raw,
+                              const char *name)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return 0;
+    if (!insert(m, (Alloc){addr, bytes, p, name ? name : "memory", true})) {
+        munmap(p, bytes);
+        return 0;
+    }
+    if (!raw)
+        memset(p, POISON, bytes);
+    return addr;
+}
+
 uint64_t mem_place(GlobalMem *m, uint64_t addr, uint64_t bytes, bool raw, const char *name)
 {
-    assert(bytes > 0 && addr % ALLOC_ALIGN == 0);
-    if (addr && addr < GLOBAL_BASE)
-        return 0;
+    assert(bytes > 0);
+    if (addr && (addr < GLOBAL_BASE || addr - GLOBAL_BASE >= m->reserved))
+        return place_outside(m, addr, bytes, raw, name);
     uint64_t start = addr ? addr - GLOBAL_BASE : find_hole(m, bytes);
     if (start > m->reserved || bytes > m->reserved - start)
         return 0;
@@ -145,7 +164,7 @@ uint64_t mem_place(GlobalMem *m, uint64_t addr, uint64_t bytes, bool raw, const 
         return 0;
     if (mprotect(m->base + host_start, host_end - host_start, PROT_READ | PROT_WRITE) != 0)
         return 0;
-    Alloc al = {GLOBAL_BASE + start, bytes, m->base + start, name ? name : "memory"};
+    Alloc al = {GLOBAL_BASE + start, bytes, m->base + start, name ? name : "memory", false};
     if (!insert(m, al))
         return 0;
     if (!raw)
@@ -164,7 +183,7 @@ uint64_t mem_alloc(GlobalMem *m, uint64_t bytes, const char *name)
 
 bool mem_map(GlobalMem *m, uint64_t addr, void *host, uint64_t bytes, const char *name)
 {
-    return bytes > 0 && insert(m, (Alloc){addr, bytes, host, name ? name : "memory"});
+    return bytes > 0 && insert(m, (Alloc){addr, bytes, host, name ? name : "memory", false});
 }
 
 /* The host gets the pages back that belong to this allocation alone. */
@@ -181,6 +200,8 @@ bool mem_release(GlobalMem *m, uint64_t addr)
     const Alloc *al = alloc_before(m, addr);
     if (!al || al->addr != addr)
         return false;
+    if (al->own_map)
+        munmap(al->host, al->bytes);
     if (in_region(m, al)) {
         give_back(al);
         m->has_holes = true;
@@ -204,6 +225,13 @@ bool mem_at(const GlobalMem *m, uint32_t i, uint64_t *addr, uint64_t *bytes, voi
     *host = al->host;
     *name = al->name;
     return true;
+}
+
+uint32_t mem_index(const GlobalMem *m, uint64_t addr)
+{
+    const Alloc *al = alloc_before(m, addr);
+    assert(al && addr - al->addr < al->bytes);
+    return (uint32_t)(al - m->allocs);
 }
 
 uint32_t mem_count(const GlobalMem *m)

@@ -40,8 +40,9 @@ void mem_free(GlobalMem *m);
  * is for messages (kept by pointer). Returns its device address; 0 if there is no room. */
 uint64_t mem_alloc(GlobalMem *m, uint64_t bytes, const char *name);
 
-/* The same at a given address (a multiple of 256; 0: anywhere), and not filled if `raw` (contents
- * are then zeros or what a released allocation left). 0 if something is there already. */
+/* The same at a given address (0: anywhere), and not filled if `raw` (contents are then zeros or
+ * what a released allocation left). Below and beyond the region (addresses that were a host's) the
+ * host memory is a mapping of its own. 0 if something is there already. */
 uint64_t mem_place(GlobalMem *m, uint64_t addr, uint64_t bytes, bool raw, const char *name);
 
 /* Makes existing host memory (borrowed until mem_release) visible to kernels at `addr`. False if
@@ -64,6 +65,8 @@ void *mem_ptr(const GlobalMem *m, uint64_t addr, uint64_t bytes);
 void *mem_object(const GlobalMem *m, uint64_t addr, uint64_t *start, uint64_t *bytes);
 
 uint32_t mem_count(const GlobalMem *m);
+/* Which one holds addr; it must be in one. */
+uint32_t mem_index(const GlobalMem *m, uint64_t addr);
 
 /* Bytes of all allocations. */
 uint64_t mem_used(const GlobalMem *m);

@@ -227,7 +227,7 @@ bool launch_alloc(Arena *a, Launch *l, GlobalMem *m, Err *err)
     (void)a;
     for (uint32_t i = 0; i < l->n_tensors; i++) {
         Tensor *t = &l->tensors[i];
-        t->addr = mem_alloc(m, t->bytes, t->name);
+        t->addr = mem_place(m, t->wanted, t->bytes, false, t->name);
         if (!t->addr)
             return err_set(err, ERR_IO, t->loc, "no room for tensor '%s' of %" PRIu64 " bytes",
                            t->name, t->bytes);

@@ -151,7 +151,7 @@ static bool is_name(const char *s)
 
 static bool read_tensor(LaunchReader *r, const YmlPair *p, Tensor *t)
 {
-    static const char *const keys[] = {"dtype", "shape", "init", NULL};
+    static const char *const keys[] = {"dtype", "shape", "init", "address", NULL};
     *t = (Tensor){.name = p->key, .loc = p->loc};
     char what[96];
     snprintf(what, sizeof what, "tensor '%.60s'", p->key);
@@ -169,7 +169,9 @@ static bool read_tensor(LaunchReader *r, const YmlPair *p, Tensor *t)
         return false;
     t->dtype = elem_at(i)->type;
     t->elem_bytes = elem_at(i)->bytes;
-    return read_shape(r, shape, t) && read_init(r, init, t);
+    const YmlPair *at = yml_find(p->value, "address");
+    return read_shape(r, shape, t) && read_init(r, init, t) &&
+           (!at || yml_uint(at->value, "'address'", 1, INT64_MAX, &t->wanted, r->err));
 }
 
 static bool read_tensors(LaunchReader *r, const YmlNode *n)
@@ -327,6 +329,23 @@ static bool read_roles(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
     return true;
 }
 
+/* `global_variables: t` and `const_variables: t`: tensors that hold what the module's variables
+ * held. */
+static bool read_variables(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
+{
+    static const char *const keys[2] = {"global_variables", "const_variables"};
+    for (int i = 0; i < 2; i++) {
+        const YmlPair *p = yml_find(n, keys[i]);
+        int32_t t;
+        if (!p)
+            continue;
+        if (!read_tensor_name(r, p->value, keys[i], &t))
+            return false;
+        k->variables[i] = &r->l->tensors[t];
+    }
+    return true;
+}
+
 static bool read_kernel(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
 {
     *k = (KernelLaunch){.loc = n->loc};
@@ -337,7 +356,8 @@ static bool read_kernel(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
         return false;
     if (kernel && !yml_word(kernel->value, "'kernel'", &k->kernel, r->err))
         return false;
-    if (!read_geometry(r, n, k) || !read_roles(r, roles ? roles->value : NULL, k))
+    if (!read_geometry(r, n, k) || !read_variables(r, n, k) ||
+        !read_roles(r, roles ? roles->value : NULL, k))
         return false;
     if (flops && !yml_number(flops->value, "'flops'", &k->flops, r->err))
         return false;
@@ -374,11 +394,22 @@ static bool read_many(LaunchReader *r, const YmlNode *root, const YmlNode *list,
 
 static bool read_root(LaunchReader *r, const YmlNode *root)
 {
-    static const char *const one[] = {"ptx",    "kernel",   "grid", "block", "cluster",
-                                      "shared", "tensors",  "args", "check", "roles",
-                                      "flops",  "launches", NULL};
-    static const char *const launch[] = {"ptx",    "kernel", "grid",  "block", "cluster",
-                                         "shared", "args",   "roles", "flops", NULL};
+    static const char *const one[] = {
+        "ptx",  "kernel", "grid",  "block", "cluster",  "shared",           "tensors",
+        "args", "check",  "roles", "flops", "launches", "global_variables", "const_variables",
+        NULL};
+    static const char *const launch[] = {"ptx",
+                                         "kernel",
+                                         "grid",
+                                         "block",
+                                         "cluster",
+                                         "shared",
+                                         "args",
+                                         "roles",
+                                         "flops",
+                                         "global_variables",
+                                         "const_variables",
+                                         NULL};
     static const YmlNode no_tensors = {.kind = YML_MAP};
     if (!yml_is_map(root, "a launch file", r->err))
         return false;

@@ -19,6 +19,7 @@ typedef struct Tensor {
     uint64_t seed;
     double std, lo, hi;
     const char *file; /* .npy, path resolved against the launch file */
+    uint64_t wanted;  /* `address`: where it must lie; 0: anywhere */
     uint64_t addr;    /* device address after launch_alloc */
     Loc loc;
 } Tensor;
@@ -72,6 +73,8 @@ typedef struct KernelLaunch {
     uint32_t shared; /* dynamic shared memory, bytes */
     Arg *args;
     uint32_t n_args;
+    const Tensor *variables[2]; /* the images of the module's .global and .const variables; NULL:
+                                   made from their initial values */
     Role *roles; /* in the file's order; every warp is in exactly one (rest: role "other") */
     uint32_t n_roles;
     double flops; /* 0 = not given */
