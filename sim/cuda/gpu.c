@@ -75,6 +75,8 @@ void gpu_note_status(const Gpu *g, RaoStatus status)
     close(fd);
 }
 
+enum { LINE_WIDTH = 160 }; /* of what is shown of a line; tables of a module may be one line */
+
 /* The n-th line of a text, from 1. */
 static const char *line_of(const char *text, size_t len, uint32_t n, int *bytes)
 {
@@ -115,12 +117,14 @@ static void print_error(const GpuModule *m, const Code *code, const Err *err)
         return;
     int n;
     const char *line = line_of(m->text, m->len, l->line, &n);
+    int col = l->col ? (int)l->col : 1, skip = col > LINE_WIDTH - 40 ? col - LINE_WIDTH / 2 : 0;
+    n = n - skip > LINE_WIDTH ? skip + LINE_WIDTH : n;
     fprintf(stderr, "%5u | ", l->line);
-    for (int i = 0; i < n; i++)
+    for (int i = skip; i < n; i++)
         fputc(line[i] == '\t' ? ' ' : line[i], stderr);
     fputc('\n', stderr);
     if (l->col)
-        fprintf(stderr, "      | %*s^\n", (int)l->col - 1, "");
+        fprintf(stderr, "      | %*s^\n", col - 1 - skip, "");
     if (code)
         print_source(code, l->line);
 }

@@ -33,6 +33,12 @@ def program(name, *args):
     return subprocess.run([sys.executable, HERE / name, *args], stderr=subprocess.STDOUT).returncode
 
 
+def under_exec(rao, model):
+    print(f"==== triton_exec.py under rao exec --model {model}", flush=True)
+    command = [rao, "exec", "--model", model, "--", sys.executable, HERE / "triton_exec.py"]
+    return subprocess.run(command, stderr=subprocess.STDOUT).returncode
+
+
 def main():
     rao, options = sys.argv[1], sys.argv[2:] or ["--functional"]
     results = []
@@ -42,6 +48,8 @@ def main():
         if not missing("numpy", "triton"):
             for target in ("100", "90"):
                 results.append(program("triton_run.py", rao, folder, target, "--", *options))
+            for model in ("b200", "h200"):
+                results.append(under_exec(rao, model))
         if not missing("numpy", "torch", "cutlass", "flash_attn"):
             for i, case in enumerate(FA4):
                 results.append(program("fa4.py", rao, f"{folder}/fa4_{i}", *case, *options))
