@@ -214,6 +214,40 @@ START_TEST(a_captured_graph_repeats)
 }
 END_TEST
 
+/* An event recorded while capturing is an edge of the graph: nothing of it is left afterwards. A
+ * stream that joined a capture does not end it, neither by its end nor by its own. */
+START_TEST(events_of_a_capture_join_streams)
+{
+    enum { N = 64 };
+    uint32_t *y, n = N, host[N];
+    void *args[] = {&y, &n}, *origin, *other, *event, *graph, *exec;
+    register_program(0);
+    cudaMalloc((void **)&y, sizeof host);
+    cudaMemset2D(y, sizeof host, 0, sizeof host, 1);
+    cudaStreamCreate(&origin);
+    cudaStreamCreate(&other);
+    cudaEventCreate(&event);
+    ck_assert_int_eq(cudaStreamBeginCapture(origin, 0), 0);
+    ck_assert_int_eq(cudaEventRecord(event, origin), 0);
+    ck_assert_int_eq(cudaStreamWaitEvent(other, event, 0), 0);
+    ck_assert_int_eq(
+        cudaLaunchKernel(&scale_stub, (Dim3){1, 1, 1}, (Dim3){N, 1, 1}, args, 0, other), 0);
+    ck_assert_int_eq(cudaStreamEndCapture(other, &graph), 903); /* unmatched */
+    ck_assert_int_eq(cudaStreamDestroy(other), 0);
+    ck_assert_int_eq(cudaEventDestroy(event), 0);
+    ck_assert_int_eq(cudaStreamEndCapture(origin, &graph), 0);
+    ck_assert_int_eq(cudaGraphInstantiate(&exec, graph, 0), 0);
+    cudaMemcpy(host, y, sizeof host, 2);
+    ck_assert_uint_eq(host[7], 0);
+    ck_assert_int_eq(cudaGraphLaunch(exec, origin), 0);
+    cudaMemcpy(host, y, sizeof host, 2);
+    ck_assert_uint_eq(host[7], 35);
+    cudaGraphExecDestroy(exec);
+    cudaGraphDestroy(graph);
+    ck_assert_int_eq(cudaStreamDestroy(origin), 0);
+}
+END_TEST
+
 START_TEST(the_device_is_a_b200)
 {
     union {
@@ -288,6 +322,62 @@ START_TEST(the_driver_loads_ptx_and_launches)
     ck_assert_int_eq(type, 2);
     ck_assert_int_eq(cuPointerGetAttribute(&type, 2, (uintptr_t)host), 1);
     ck_assert_int_eq(cuModuleUnload(module), 0);
+}
+END_TEST
+
+/* A file that has been cut off, or that holds the pointers of another program's memory. */
+START_TEST(broken_module_files_are_refused)
+{
+    char path[] = "/tmp/rao_module_XXXXXX";
+    FatWriter w = {.data = fat, .cap = sizeof fat};
+    fat_begin(&w);
+    fat_add(&w, 100, FAT_FLAG_A, ptx, sizeof ptx);
+    fat_end(&w);
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(cuInit(0), 0);
+    for (int i = 0; i < 3; i++) {
+        const void *what = i == 0 ? (const void *)fat : i == 1 ? fat : (const void *)&wrapper;
+        size_t bytes = i == 0 ? w.n : i == 1 ? w.n / 2 : sizeof wrapper;
+        void *module = NULL;
+        ck_assert_int_eq(ftruncate(fd, 0), 0);
+        ck_assert_int_eq((int)pwrite(fd, what, bytes, 0), (int)bytes);
+        ck_assert_int_eq(cuModuleLoad(&module, path), i == 0 ? 0 : 200); /* invalid image */
+    }
+    close(fd);
+    remove(path);
+}
+END_TEST
+
+/* Two modules that differ in one number of their text are not one launch to the clock. */
+START_TEST(modules_of_one_length_have_their_own_times)
+{
+    static const char form[] = ".version 8.7\n.target sm_100a\n.address_size 64\n"
+                               ".visible .entry count()\n{\n .reg .pred %%p<2>;\n"
+                               " .reg .b32 %%r<2>;\n mov.u32 %%r1, 0;\nagain:\n"
+                               " add.u32 %%r1, %%r1, 1;\n setp.lt.u32 %%p1, %%r1, %d;\n"
+                               " @%%p1 bra again;\n ret;\n}\n";
+    float ms[2];
+    void *from, *to, *context;
+    setenv("RAO_EXEC_TIME", "1", 1);
+    ck_assert_int_eq(cuInit(0), 0);
+    ck_assert_int_eq(cuCtxCreate_v2(&context, 0, 0), 0);
+    ck_assert_int_eq(cuEventCreate(&from, 0), 0);
+    ck_assert_int_eq(cuEventCreate(&to, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        char text[sizeof form + 8];
+        void *module, *kernel;
+        snprintf(text, sizeof text, form, i == 0 ? 100 : 900);
+        ck_assert_int_eq(cuModuleLoadData(&module, text), 0);
+        ck_assert_int_eq(cuModuleGetFunction(&kernel, module, "count"), 0);
+        ck_assert_int_eq(cuEventRecord(from, NULL), 0);
+        ck_assert_int_eq(cuLaunchKernel(kernel, 1, 1, 1, 32, 1, 1, 0, NULL, NULL, NULL), 0);
+        ck_assert_int_eq(cuEventRecord(to, NULL), 0);
+        ck_assert_int_eq(cuEventElapsedTime(&ms[i], from, to), 0);
+    }
+    ck_assert_int_eq(cudaEventDestroy(from), 0);
+    ck_assert_int_eq(cudaEventDestroy(to), 0);
+    ck_assert(ms[0] > 0 && ms[1] > 2 * ms[0]);
 }
 END_TEST
 
@@ -472,9 +562,12 @@ int main(void)
     tcase_add_test(t, launches_that_cuda_refuses);
     tcase_add_test(t, copies_and_fills_of_boxes);
     tcase_add_test(t, a_captured_graph_repeats);
+    tcase_add_test(t, events_of_a_capture_join_streams);
     tcase_add_test(t, the_device_is_a_b200);
     tcase_add_loop_test(t, a_program_for_hopper_gets_an_h200, 0, 2);
     tcase_add_test(t, the_driver_loads_ptx_and_launches);
+    tcase_add_test(t, broken_module_files_are_refused);
+    tcase_add_test(t, modules_of_one_length_have_their_own_times);
     tcase_add_test(t, functions_are_found_by_name_and_version);
     tcase_add_loop_test(t, exit_codes, 0, (int)(sizeof runs / sizeof *runs));
     tcase_add_test(t, a_captured_launch_repeats);

@@ -216,6 +216,14 @@ void *gpu_alloc(size_t bytes)
     return or_die(calloc(1, bytes ? bytes : 1));
 }
 
+uint64_t gpu_hash(uint64_t h, const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    return h;
+}
+
 static void make_lock(void)
 {
     pthread_mutexattr_t attr;

@@ -40,7 +40,6 @@ GpuError gpu_refuse(const char *name, const char *what);
 
 /* ---- The device (device.c) ---- */
 
-enum { GPU_TARGET_MAX = 16 };
 /* CUdevice_attribute = cudaDeviceAttr numbers. GPU_INVALID_VALUE: no such attribute. */
 GpuError gpu_attribute(int attribute, int *value);
 const char *gpu_name(void);
@@ -130,7 +129,7 @@ int gpu_stream_priority(const GpuStream *s);
 uint64_t gpu_stream_id(const GpuStream *s);
 GpuError gpu_stream_begin_capture(GpuStream *s);
 GpuError gpu_stream_end_capture(GpuStream *s, GpuGraph **out);
-/* 0 no, 1 yes, 2 broken by an error. *id: of the capture, or NULL. */
+/* Whether it is capturing. *id: of the capture, or NULL. */
 int gpu_stream_capture_status(const GpuStream *s, uint64_t *id);
 
 GpuError gpu_event_new(uint32_t flags, GpuEvent **out);
@@ -145,7 +144,6 @@ GpuError gpu_fill(const GpuFill *f, GpuStream *s);
 GpuError gpu_host_call(GpuStream *s, void (*fn)(void *), void *user);
 /* One row of bytes. */
 GpuError gpu_copy_bytes(uint64_t dst, uint64_t src, uint64_t bytes, uint32_t kind, GpuStream *s);
-GpuError gpu_fill_bytes(uint64_t dst, uint8_t value, uint64_t bytes, GpuStream *s);
 
 GpuGraph *gpu_graph_new(void);
 GpuGraph *gpu_graph_copy(const GpuGraph *g);

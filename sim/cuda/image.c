@@ -27,6 +27,14 @@ static bool is_elf(const void *image)
     return memcmp(image, "\177ELF", 4) == 0;
 }
 
+bool image_is_whole(const void *image, size_t bytes)
+{
+    /* A wrapper holds pointers: it makes sense in the memory of its program alone. */
+    if (bytes < sizeof(Wrapper) || unwrap(image) != image)
+        return false;
+    return fatbin_size(image) <= bytes;
+}
+
 size_t image_bytes(const void *image)
 {
     const void *p = unwrap(image);

@@ -85,7 +85,7 @@ GpuError gpu_module_load_file(const char *path, GpuModule **out)
     if (!text)
         return GPU_OUT_OF_MEMORY;
     text[n] = 0;
-    GpuError e = n < 4 ? GPU_INVALID_IMAGE : gpu_module_load(text, true, out);
+    GpuError e = image_is_whole(text, n) ? gpu_module_load(text, true, out) : GPU_INVALID_IMAGE;
     free(text);
     return e;
 }
@@ -112,6 +112,7 @@ static GpuError read_module(Gpu *g, GpuModule *m)
     GpuError e = image_text(g, &m->arena, m->image, m->name, &m->text, &m->len);
     if (e)
         return e;
+    m->text_hash = gpu_hash(GPU_HASH_START, m->text, m->len);
     const char *heads = isa_slice(&m->arena, m->text, m->len, NULL);
     if (!isa_parse(&m->arena, m->name, heads, m->len, &m->skeleton, &err) ||
         !memory_place_variables(g, m, &err))

@@ -40,6 +40,7 @@ struct GpuModule {
     const void *image;
     const char *text; /* NULL: not read yet */
     size_t len;
+    uint64_t text_hash;
     Module *skeleton; /* heads of all functions, and the variables */
     CodeLayout layout;
     GpuKernel *kernels; /* one per entry */
@@ -56,7 +57,7 @@ struct GpuStream {
     double now_us;
     GpuGraph *capture; /* being recorded */
     uint64_t capture_id;
-    bool capture_broken;
+    bool joined; /* the capture is another stream's: it waited for one of its events */
 };
 
 struct GpuEvent {
@@ -75,7 +76,7 @@ typedef struct LaunchOp {
     uint32_t param_bytes;
 } LaunchOp;
 
-typedef enum OpType { GOP_LAUNCH, GOP_COPY, GOP_FILL, GOP_CALL, GOP_RECORD } OpType;
+typedef enum OpType { GOP_LAUNCH, GOP_COPY, GOP_FILL, GOP_CALL } OpType;
 
 typedef struct GpuOp { /* something a stream does */
     OpType type;
@@ -87,7 +88,6 @@ typedef struct GpuOp { /* something a stream does */
             void (*fn)(void *);
             void *user;
         } call;
-        GpuEvent *record;
     } u;
 } GpuOp;
 
@@ -148,6 +148,9 @@ GpuError gpu_report(Gpu *g, const GpuModule *m, const Code *code, const Err *err
 void gpu_note_status(const Gpu *g, RaoStatus status);
 /* Zeroed; no memory ends the process. */
 void *gpu_alloc(size_t bytes);
+/* FNV-1a, begun with GPU_HASH_START. */
+#define GPU_HASH_START 0xcbf29ce484222325u
+uint64_t gpu_hash(uint64_t h, const void *data, size_t n);
 /* Room for one more than n elements. */
 void *gpu_grow(void *list, uint32_t n, uint32_t *cap, size_t elem);
 
@@ -170,6 +173,8 @@ GpuError image_text(Gpu *g, Arena *a, const void *image, const char *name, const
 bool image_suits(const void *image, const char *target);
 /* Bytes of an image from its own headers; 0: cannot be told. */
 size_t image_bytes(const void *image);
+/* Whether what was read from a file, `bytes` long and 0-terminated, is all there. */
+bool image_is_whole(const void *image, size_t bytes);
 
 /* ---- module.c ---- */
 /* Reads the image if that has not been done. */

@@ -56,10 +56,6 @@ static GpuError run_op(Gpu *g, GpuStream *s, const GpuOp *op)
     case GOP_CALL:
         op->u.call.fn(op->u.call.user);
         return GPU_OK;
-    case GOP_RECORD:
-        op->u.record->recorded = true;
-        op->u.record->at_us = s->now_us;
-        return GPU_OK;
     }
     return GPU_UNKNOWN;
 }
@@ -108,17 +104,6 @@ GpuError gpu_copy_bytes(uint64_t dst, uint64_t src, uint64_t bytes, uint32_t kin
     return gpu_copy(&c, s);
 }
 
-GpuError gpu_fill_bytes(uint64_t dst, uint8_t value, uint64_t bytes, GpuStream *s)
-{
-    GpuFill f = {.dst = {.at = dst},
-                 .width = bytes,
-                 .height = 1,
-                 .depth = 1,
-                 .value = value,
-                 .elem_bytes = 1};
-    return gpu_fill(&f, s);
-}
-
 GpuError gpu_host_call(GpuStream *s, void (*fn)(void *), void *user)
 {
     if (!fn)
@@ -143,6 +128,15 @@ GpuError gpu_stream_new(uint32_t flags, int priority, GpuStream **out)
     return gpu_leave(g->sticky);
 }
 
+static void leave_capture(Gpu *g, const GpuGraph *gr)
+{
+    for (GpuStream *o = g->default_stream.next; o; o = o->next)
+        if (o->capture == gr) {
+            o->capture = NULL;
+            o->joined = false;
+        }
+}
+
 GpuError gpu_stream_free(GpuStream *s)
 {
     Gpu *g = gpu_enter();
@@ -152,7 +146,11 @@ GpuError gpu_stream_free(GpuStream *s)
     if (!s || !*at)
         return gpu_leave(GPU_INVALID_HANDLE);
     *at = s->next;
-    gpu_graph_free(s->capture);
+    if (s->capture && !s->joined) { /* those that joined record into nothing any more */
+        GpuGraph *gone = s->capture;
+        leave_capture(g, gone);
+        gpu_graph_free(gone);
+    }
     free(s);
     return gpu_leave(GPU_OK);
 }
@@ -191,10 +189,10 @@ GpuError gpu_stream_end_capture(GpuStream *s, GpuGraph **out)
     *out = NULL;
     if (!s || !s->capture)
         return gpu_leave(GPU_ILLEGAL_STATE);
+    if (s->joined)
+        return gpu_leave(GPU_CAPTURE_UNMATCHED);
     *out = s->capture;
-    for (GpuStream *o = g->default_stream.next; o; o = o->next)
-        if (o->capture == *out)
-            o->capture = NULL;
+    leave_capture(g, *out);
     return gpu_leave(g->sticky);
 }
 
@@ -231,7 +229,12 @@ GpuError gpu_event_record(GpuEvent *e, GpuStream *s)
         return gpu_leave(GPU_INVALID_HANDLE);
     s = stream_of(g, s);
     e->captured = s->capture ? s : NULL;
-    return gpu_leave(stream_submit(g, s, &(GpuOp){.type = GOP_RECORD, .u.record = e}));
+    if (g->sticky || s->capture) /* captured: an edge of the graph, which keeps all its order */
+        return gpu_leave(g->sticky);
+    s->now_us = start_time(g, s);
+    e->recorded = true;
+    e->at_us = s->now_us;
+    return gpu_leave(GPU_OK);
 }
 
 static bool is_stream(const Gpu *g, const GpuStream *s)
@@ -252,6 +255,7 @@ GpuError gpu_event_wait(GpuStream *s, GpuEvent *e)
         if (!s->capture) {
             s->capture = e->captured->capture;
             s->capture_id = e->captured->capture_id;
+            s->joined = true;
         }
     } else if (e->recorded && e->at_us > s->now_us) {
         s->now_us = e->at_us;

@@ -5,7 +5,7 @@
 #include "sim/cuda/abi.h"
 #include "sim/cuda/state.h"
 
-/* CUtensorMapSwizzle to the two fields of the map, or false: not modelled. */
+/* The enumerations of the driver's interface are the fields' values, but for the element type. */
 int cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, void *address, const uint64_t *dims,
                            const uint64_t *strides, const uint32_t *box,
                            const uint32_t *element_strides, int interleave, int swizzle, int l2,

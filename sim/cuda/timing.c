@@ -19,33 +19,26 @@ typedef struct Figures { /* what the copy sends */
 
 /* ---- Identical launches ---- */
 
-static uint64_t mix(uint64_t h, const void *data, size_t n)
-{
-    const uint8_t *p = data;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * 0x100000001b3u;
-    return h;
-}
-
 /* Addresses are replaced by the size of what they point to and how far into it. */
 static uint64_t launch_hash(Gpu *g, const LaunchOp *op)
 {
     const GpuModule *m = op->kernel->module;
     const char *name = gpu_kernel_name(op->kernel);
-    uint64_t h = mix(0xcbf29ce484222325u, name, strlen(name));
-    h = mix(h, &m->len, sizeof m->len);
-    h = mix(h, op->grid, sizeof op->grid);
-    h = mix(h, op->block, sizeof op->block);
-    h = mix(h, op->cluster, sizeof op->cluster);
-    h = mix(h, &op->shared, sizeof op->shared);
+    uint64_t h = gpu_hash(GPU_HASH_START, name, strlen(name));
+    h = gpu_hash(h, &m->text_hash, sizeof m->text_hash);
+    h = gpu_hash(h, &op->cooperative, sizeof op->cooperative);
+    h = gpu_hash(h, op->grid, sizeof op->grid);
+    h = gpu_hash(h, op->block, sizeof op->block);
+    h = gpu_hash(h, op->cluster, sizeof op->cluster);
+    h = gpu_hash(h, &op->shared, sizeof op->shared);
     for (uint32_t i = 0; i < op->param_bytes; i += 8) {
         uint64_t word = 0, start, bytes;
         memcpy(&word, op->params + i, op->param_bytes - i < 8 ? op->param_bytes - i : 8);
         if (mem_object(g->mem, word, &start, &bytes)) {
-            h = mix(h, &bytes, sizeof bytes);
+            h = gpu_hash(h, &bytes, sizeof bytes);
             word -= start;
         }
-        h = mix(h, &word, sizeof word);
+        h = gpu_hash(h, &word, sizeof word);
     }
     return h;
 }
@@ -148,8 +141,11 @@ void timing_start(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     if (!t->wanted || t->in_place)
         return;
     k->exec.footprint = reach_bytes(g, op);
-    if (pipe(fd) != 0)
+    if (pipe(fd) != 0) {
+        gpu_say("cannot time launch %llu: %s", (unsigned long long)t->number, strerror(errno));
+        gpu_note_status(g, RAO_INTERNAL);
         return;
+    }
     fflush(NULL);
     t->pid = fork();
     if (t->pid == 0) {
@@ -165,7 +161,7 @@ void timing_start(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     }
 }
 
-static bool collect(const LaunchOp *op, Timing *t, Err *err)
+static bool collect(const Gpu *g, const LaunchOp *op, Timing *t, Err *err)
 {
     Figures f;
     bool ok = receive_all(t->fd, &f, sizeof f);
@@ -174,6 +170,7 @@ static bool collect(const LaunchOp *op, Timing *t, Err *err)
         continue;
     if (!ok) {
         gpu_say("the process that times launch %llu has died", (unsigned long long)t->number);
+        gpu_note_status(g, RAO_INTERNAL);
         return true;
     }
     t->cycles = f.cycles;
@@ -193,7 +190,7 @@ bool timing_finish(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k, Err *err
         k->exec.footprint = reach_bytes(g, op);
         ok = simulate(g, op, t, k, err);
     } else if (t->pid) {
-        ok = collect(op, t, err);
+        ok = collect(g, op, t, err);
     } else if (t->cycles == 0 && !g->said_no_time) {
         g->said_no_time = true;
         if (!g->opt.time && getenv("RAO_EXEC_STATUS"))
