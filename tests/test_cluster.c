@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "isa/bits.h"
 #include "tests/ptx_time.h"
 
 enum { WORDS = PTX_OUT_BYTES / 4 };
@@ -163,6 +164,58 @@ START_TEST(what_is_sent_completes_on_the_receivers_mbarrier)
                                       1000 + from, 0,        from + 3, 7 + from + 3};
             for (uint32_t k = 0; k < 8; k++)
                 ck_assert_msg(o[k] == want[k], "CTA %u word %u: %u, not %u", id, k, o[k], want[k]);
+        }
+    }
+}
+END_TEST
+
+/* Two CTAs of a pair load a part each into both; with .cta_group::2 all bytes count on the mbarrier
+ * of the CTA that the operand names, and the other CTA has none. */
+START_TEST(multicast_of_a_pair_counts_in_one_cta)
+{
+    enum { PART = 128 };
+    static const char body[] =
+        ".reg .b16 %h;\n" PLACE
+        "mov.u32 %r20, box; mov.u32 %r21, bar; mov.u64 %rd3, map; mov.u64 %rd4, data;\n"
+        "setp.ne.u32 %p1, %r1, 0; @%p1 bra READY;\n"
+        "tensormap.replace.tile.global_address.global.b1024.b64 [%rd3], %rd4;\n"
+        "fence.proxy.tensormap::generic.release.gpu;\n"
+        "fence.proxy.tensormap::generic.acquire.gpu [%rd3], 128;\n"
+        "setp.ne.u32 %p2, %r10, 0; @%p2 bra READY; mbarrier.init.shared.b64 [%r21], 1;\n"
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r21], 512;\n"
+        "fence.mbarrier_init.release.cluster;\n"
+        "READY: " SYNC "mapa.shared::cluster.u32 %r23, %r21, 0; @%p1 bra LOADED;\n"
+        "mul.lo.u32 %r24, %r10, 128; add.u32 %r25, %r20, %r24; mov.b16 %h, 3;\n"
+        "cp.async.bulk.tensor.1d.cta_group::2.shared::cluster.global.mbarrier::complete_tx::bytes"
+        ".multicast::cluster [%r25], [%rd3, {%r24}], [%r23], %h;\n"
+        "setp.ne.u32 %p2, %r10, 0; @%p2 bra LOADED;\n"
+        "WAIT: mbarrier.try_wait.parity.shared::cta.b64 %p2, [%r21], 0; @!%p2 bra WAIT;\n"
+        "LOADED: " SYNC "@%p1 bra DONE; ld.shared.u32 %r26, [%r20+4]; ld.shared.u32 %r27, "
+        "[%r20+132];\nst.global.v2.u32 [%rd8], {%r26, %r27};\nDONE: " SYNC "ret;\n";
+    TensorMap m = {.address = 16,
+                   .rank = 1,
+                   .dims = {2 * PART, 1, 1, 1, 1},
+                   .strides = {1},
+                   .box = {PART, 1, 1, 1, 1},
+                   .element_strides = {1, 1, 1, 1, 1}};
+    uint8_t map[TMAP_BYTES];
+    char globals[4096];
+    ck_assert_msg(tensor_map_encode(&m, map, &err), "%s", err.msg);
+    int n = snprintf(globals, sizeof globals,
+                     ".shared .align 128 .b8 box[256];\n.shared .align 8 .b64 bar;\n"
+                     ".global .align 128 .b8 map[128] = {");
+    for (int i = 0; i < TMAP_BYTES; i++)
+        n += snprintf(globals + n, sizeof globals - (size_t)n, "%s%u", i ? "," : "", map[i]);
+    n += snprintf(globals + n, sizeof globals - (size_t)n,
+                  "};\n.global .align 128 .b32 data[64] = {");
+    for (int i = 0; i < 64; i++)
+        n += snprintf(globals + n, sizeof globals - (size_t)n, "%s%d", i ? "," : "", 1000 + i);
+    snprintf(globals + n, sizeof globals - (size_t)n, "};\n");
+    for (uint32_t mode = 0; mode < 3; mode++) {
+        ck_assert_msg(run_shape(&shapes[0], modes[mode], globals, body), "%s", err.msg);
+        for (uint32_t id = 0; id < 4; id++) {
+            ck_assert_uint_eq(out[16 * id], 1001);
+            ck_assert_uint_eq(out[16 * id + 1], 1033);
         }
     }
 }
@@ -405,6 +458,7 @@ int main(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, neighbours_read_and_write_each_other);
     tcase_add_test(c, what_is_sent_completes_on_the_receivers_mbarrier);
+    tcase_add_test(c, multicast_of_a_pair_counts_in_one_cta);
     tcase_add_test(c, all_arrive_at_rank_0);
     tcase_add_test(c, special_registers_of_the_cluster);
     tcase_add_test(c, an_exited_cta_cannot_be_reached);

@@ -191,6 +191,7 @@ typedef struct Flight {
     uint8_t warp, cta; /* warp of the CTA; CTA place on the SM */
     uint16_t rows;
     uint16_t mask;                      /* multicast */
+    bool by_pair;                       /* and .cta_group::2: bytes count in one CTA of each pair */
     uint32_t bytes, sync, handle, next; /* next free */
     uint32_t seq;                       /* cp.async: number in its warp */
     uint64_t addr;

@@ -56,6 +56,7 @@ static uint32_t flight_new(Sm *sm, uint32_t slot, const Op *op, FlightKind kind)
                              .cta = w->cta,
                              .rows = op->waves,
                              .mask = op->flags & OPF_PAIR ? (uint16_t)op->arg1 : 0,
+                             .by_pair = op->kind == OK_TMA_LOAD && op->arg0,
                              .bytes = op->bytes,
                              .sync = op->sync,
                              .handle = op->handle,
@@ -246,9 +247,10 @@ static void complete_tx(Sm *sm, const Flight *f, Cycle now)
         return;
     }
     for (uint32_t r = 0; r < sm->group->n; r++) {
-        if (f->mask >> r & 1) {
-            sm->group->sm[r]->cta[f->cta].out++;
-            sync_arrive(sm->group->sm[r], &e, now);
+        if (f->mask >> r & 1) { /* engine.h, load_op */
+            Sm *to = sm->group->sm[f->by_pair ? (r & ~1u) | (f->sync >> 24 & 1) : r];
+            to->cta[f->cta].out++;
+            sync_arrive(to, &e, now);
         }
     }
 }
