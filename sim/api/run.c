@@ -246,7 +246,9 @@ static bool run_launch(RaoResult *r, const RaoOptions *o, const char *path, Glob
                        "a trace holds one kernel; this file launches %u", l->n_launches);
     if (o->record && !o->functional && !recorder_can_write(o->record, &r->err))
         return false;
-    CheckOptions check = {.suppressions = o->suppressions, .print_limit = o->print_limit};
+    CheckOptions check = {.print_limit = o->print_limit};
+    if (o->suppressions) /* r->err may name it later */
+        check.suppressions = arena_str(a, o->suppressions, strlen(o->suppressions));
     if (o->check && !(r->checker = checker_new(&check, &r->err)))
         return false;
     r->report.checker = r->checker;
@@ -290,7 +292,7 @@ static RaoResult *finish(RaoResult *r, double start)
     r->report.err = &r->err;
     if (r->dead.n_waits)
         r->report.dead = &r->dead;
-    if (r->checker && checker_count(r->checker))
+    if (r->checker && checker_errors(r->checker))
         r->status = RAO_MISUSE;
     if (r->err.kind != ERR_NONE) {
         r->status = status_of(&r->err);

@@ -60,12 +60,13 @@ typedef struct Finding {
     const char *object;    /* "shared full+0x8 (0x410)", "TMEM columns 0-7, lanes 32-63" or NULL */
     const char *detail;    /* a sentence, or NULL */
     uint64_t count;        /* how often */
+    bool warning;          /* works on hardware as it is: no error */
     bool suppressed;
 } Finding;
 
 typedef struct Checker Checker;
 
-/* ERR_IO, ERR_SYNTAX: the suppression file. */
+/* ERR_IO, ERR_SYNTAX: the suppression file; err names it by the pointer in o. */
 Checker *checker_new(const CheckOptions *o, Err *err);
 void checker_free(Checker *k);
 
@@ -76,8 +77,9 @@ Probe *checker_launch(Checker *k, const CheckLaunch *l);
  * is taken out of err; other errors stay. */
 void checker_end(Checker *k, Err *err);
 
-uint32_t checker_count(const Checker *k);                     /* findings that are not suppressed */
-uint32_t checker_suppressed(const Checker *k);                /* those that are */
+uint32_t checker_errors(const Checker *k);   /* not suppressed, no warnings */
+uint32_t checker_warnings(const Checker *k); /* not suppressed */
+uint32_t checker_suppressed(const Checker *k);
 const Finding *checker_finding(const Checker *k, uint32_t i); /* in order of discovery, all */
 uint32_t checker_total(const Checker *k);
 

@@ -163,8 +163,8 @@ static void print_site(const FindingSite *s, const char *word, FILE *out)
 
 void finding_print(const Finding *f, FILE *out)
 {
-    fprintf(out, "========= %s [%s] in %s\n", finding_text[f->kind], finding_name[f->kind],
-            f->kernel);
+    fprintf(out, "========= %s%s [%s] in %s\n", f->warning ? "Warning: " : "",
+            finding_text[f->kind], finding_name[f->kind], f->kernel);
     print_site(&f->at, "by", out);
     if (f->other.what)
         print_site(&f->other, "and", out);
@@ -179,7 +179,8 @@ void finding_print(const Finding *f, FILE *out)
 
 void checker_print(const Checker *k, FILE *out)
 {
-    uint32_t shown = 0, n = checker_count(k), hidden = checker_suppressed(k);
+    uint32_t shown = 0, n = checker_errors(k), warnings = checker_warnings(k),
+             hidden = checker_suppressed(k);
     fprintf(out, "========= RAO CHECK\n");
     for (uint32_t i = 0; i < k->root->n_findings; i++) {
         if (k->root->findings[i].f->suppressed ||
@@ -188,9 +189,11 @@ void checker_print(const Checker *k, FILE *out)
         finding_print(k->root->findings[i].f, out);
         shown++;
     }
-    if (shown < n)
-        fprintf(out, "========= %u more not printed (--print-limit)\n", n - shown);
+    if (shown < n + warnings)
+        fprintf(out, "========= %u more not printed (--print-limit)\n", n + warnings - shown);
     fprintf(out, "========= ERROR SUMMARY: %u error%s", n, n == 1 ? "" : "s");
+    if (warnings)
+        fprintf(out, ", %u warning%s", warnings, warnings == 1 ? "" : "s");
     if (hidden)
         fprintf(out, " (%u suppressed)", hidden);
     fputc('\n', out);
@@ -211,9 +214,17 @@ uint32_t checker_suppressed(const Checker *k)
     return n;
 }
 
-uint32_t checker_count(const Checker *k)
+uint32_t checker_warnings(const Checker *k)
 {
-    return k->root->n_findings - checker_suppressed(k);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < k->root->n_findings; i++)
+        n += k->root->findings[i].f->warning && !k->root->findings[i].f->suppressed;
+    return n;
+}
+
+uint32_t checker_errors(const Checker *k)
+{
+    return k->root->n_findings - checker_warnings(k) - checker_suppressed(k);
 }
 
 const Finding *checker_finding(const Checker *k, uint32_t i)

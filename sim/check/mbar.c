@@ -50,7 +50,10 @@ static void init(Checker *k, const ProbeMbar *e, uint32_t warp, uint32_t insn)
     WarpCheck *w = &k->warps[warp];
     if (!b || !g)
         return;
-    if (b->live) {
+    /* Lanes of one instruction that say the same: FA4's backward. */
+    bool again = b->init_warp == warp && b->init_insn == insn && b->init_epoch == w->clk[warp] &&
+                 b->expected == e->arrivals;
+    if (b->live && !again) {
         Finding *f = finding_pair(k, FK_MBAR_REINIT, warp, insn, b->init_warp, b->init_insn);
         name_mbar(k, f, e->addr);
     }

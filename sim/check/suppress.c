@@ -81,7 +81,7 @@ static bool read_line(Checker *k, char *text, Loc loc, Err *err)
 bool suppress_load(Checker *k, const char *path, Err *err)
 {
     char text[MAX_LINE];
-    Loc loc = {.file = arena_str(&k->root->arena, path, strlen(path))};
+    Loc loc = {.file = path}; /* outlives the checker, which an error frees */
     FILE *f = fopen(path, "r");
     if (!f)
         return err_set(err, ERR_IO, loc, "%s", strerror(errno));

@@ -5,6 +5,26 @@
 
 enum { UNSEEN, ON_PATH, DONE };
 
+void arrivers_add(Arrivers *a, uint32_t mbar_rank, uint32_t rank, uint32_t warp)
+{
+    uint64_t bit = warp < 64 ? (uint64_t)1 << warp : 0;
+    if (rank == mbar_rank)
+        a->own |= bit;
+    else
+        a->other |= bit;
+    if (rank != mbar_rank && rank < 32)
+        a->ranks |= 1u << rank;
+}
+
+static bool arrives(const Arrivers *a, const DeadWait *at, const DeadWait *w)
+{
+    if (w->warp >= 64 || w->cluster != at->cluster)
+        return false;
+    if (w->cta == at->cta)
+        return a->own >> w->warp & 1;
+    return w->rank < 32 && a->ranks >> w->rank & 1 && a->other >> w->warp & 1;
+}
+
 /* Whether wait a can only end when the warp of wait b goes on. Who arrives on a named barrier, the
  * cluster barrier or for memory is not known: whoever waits for something else. */
 static bool waits_for(const DeadWait *a, const DeadWait *b)
@@ -12,9 +32,10 @@ static bool waits_for(const DeadWait *a, const DeadWait *b)
     if (a == b)
         return false;
     if (a->kind == OK_MBAR_WAIT || a->kind == OK_MBAR_TEST)
-        return a->cta == b->cta && b->warp < 64 && a->arrivers >> b->warp & 1;
+        return arrives(&a->arrivers, a, b);
     bool own = a->kind == OK_BULK_WAIT || a->kind == OK_CPASYNC_WAIT || a->kind == OK_WAIT_ST;
-    return !own && a->cta == b->cta && (a->kind != b->kind || a->sync != b->sync);
+    bool near = a->kind == OK_CLUSTER_WAIT ? a->cluster == b->cluster : a->cta == b->cta;
+    return !own && near && (a->kind != b->kind || a->sync != b->sync);
 }
 
 typedef struct Search {

@@ -7,19 +7,28 @@
 
 #define NO_WARP UINT32_MAX
 
+/* Warps that have ever arrived at an mbarrier or delivered to it; the first 64 of a CTA. */
+typedef struct Arrivers {
+    uint64_t own, other; /* of the mbarrier's CTA; of other CTAs of the cluster */
+    uint32_t ranks;      /* those CTAs */
+} Arrivers;
+
+void arrivers_add(Arrivers *a, uint32_t mbar_rank, uint32_t rank, uint32_t warp);
+
 typedef struct DeadWait {
     uint32_t cta, warp;    /* linear CTA id; warp of the CTA */
     uint32_t rank;         /* of the CTA in its cluster */
+    uint32_t cluster;      /* the same number for all CTAs of a cluster */
     uint32_t sync, parity; /* mbarrier: rank << 24 | offset and parity; named barrier: id */
     uint8_t kind;          /* OpKind of the blocking op; OK_MBAR_TEST: polls */
     uint32_t insn;         /* Code.insns index */
     uint32_t arrivals_had, arrivals_needed;
     int64_t bytes_had, bytes_needed;
-    uint64_t phase;          /* completions of the mbarrier so far */
-    uint32_t last_warp;      /* that arrived or delivered last, or NO_WARP */
-    uint32_t last_insn;      /* with this instruction */
-    uint64_t arrivers;       /* warps of the CTA that have ever arrived there or delivered to it */
-    uint64_t ended_arrivers; /* those of them that have ended */
+    uint64_t phase;     /* completions of the mbarrier so far */
+    uint32_t last_warp; /* of the CTA: that arrived or delivered last, or NO_WARP */
+    uint32_t last_insn; /* with this instruction */
+    Arrivers arrivers;
+    uint64_t ended_arrivers; /* those of the CTA that have ended */
 } DeadWait;
 
 typedef struct Deadlock {

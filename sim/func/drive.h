@@ -49,8 +49,8 @@ typedef struct Expected { /* what the open phase of an mbarrier has been told, f
     uint32_t addr, bytes;
     uint64_t phase; /* completions */
     uint32_t last_warp,
-        last_info;     /* of the CTA itself: whose arrival or bytes came last; Op.info */
-    uint64_t arrivers; /* warps of the CTA that have ever arrived or delivered */
+        last_info; /* of the CTA itself: whose arrival or bytes came last; Op.info */
+    Arrivers arrivers;
 } Expected;
 
 typedef struct DriveCta {

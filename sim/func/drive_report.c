@@ -39,7 +39,7 @@ static void fill_mbar(Drive *d, uint32_t sync, DeadWait *w)
     const DriveWarp *warps = d->ctas[sync >> 24].warps;
     for (uint32_t i = 0; i < d->f->n_warps && i < 64; i++)
         if (warps[i].state == DW_DONE)
-            w->ended_arrivers |= w->arrivers & (uint64_t)1 << i;
+            w->ended_arrivers |= w->arrivers.own & (uint64_t)1 << i;
 }
 
 /* The instruction with which a warp that is not parked last polled. */
@@ -63,6 +63,7 @@ static bool wait_of(Drive *d, uint32_t cta, uint32_t warp, DeadWait *out)
     *out = (DeadWait){.cta = d->x->ctas[cta].id,
                       .warp = warp,
                       .rank = cta,
+                      .cluster = d->x->ctas[0].id,
                       .sync = op->sync,
                       .parity = op->arg0,
                       .kind = op->kind,

@@ -56,11 +56,13 @@ static void note(Drive *d, const Op *op, uint32_t addr, OpKind kind, int64_t byt
     else if (bytes > 0)
         e->bytes += (uint32_t)bytes;
     e->phase += flipped;
-    if (kind == OK_MBAR_INIT || kind == OK_MBAR_INVAL || addr >> 24 != d->actor_cta)
+    if (kind == OK_MBAR_INIT || kind == OK_MBAR_INVAL)
+        return;
+    arrivers_add(&e->arrivers, addr >> 24, d->actor_cta, d->actor_warp);
+    if (addr >> 24 != d->actor_cta)
         return;
     e->last_warp = d->actor_warp;
     e->last_info = op->info;
-    e->arrivers |= (uint64_t)1 << d->actor_warp;
 }
 
 bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1,

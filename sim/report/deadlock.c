@@ -77,7 +77,8 @@ static void print_history(FILE *out, const KernelReport *k, const Deadlock *d, c
     if (!is_mbar(w) || d->at)
         return;
     if (w->last_warp == NO_WARP) {
-        fprintf(out, "=========         nobody of this CTA has ever arrived there\n");
+        fprintf(out, "=========         nobody of this CTA has ever arrived there%s\n",
+                w->arrivers.ranks ? ", only others of the cluster" : "");
         return;
     }
     dead_source_line(k->code, w->last_insn, at, sizeof at);
@@ -115,16 +116,28 @@ static void print_wait(FILE *out, const KernelReport *k, const Deadlock *d, cons
     print_history(out, k, d, w);
 }
 
+static void print_party(FILE *out, const KernelReport *k, const DeadWait *w, bool place)
+{
+    fputs(role_of(k, w->warp), out);
+    if (place)
+        fprintf(out, " (CTA %u, warp %u)", w->cta, w->warp);
+}
+
 static void print_cycle(FILE *out, const KernelReport *k, const Deadlock *d)
 {
     char object[160];
+    bool place = k->n_roles < 2; /* whether a role does not say who it is */
+    for (uint32_t i = 1; i < d->n_cycle; i++)
+        place |= d->waits[d->cycle[i]].cta != d->waits[d->cycle[0]].cta;
     fprintf(out, "=========   wait-for cycle: ");
     for (uint32_t i = 0; i < d->n_cycle; i++) {
         const DeadWait *w = &d->waits[d->cycle[i]];
         dead_object(k->code, w, object, sizeof object);
-        fprintf(out, "%s -[%s]-> ", role_of(k, w->warp), object);
+        print_party(out, k, w, place);
+        fprintf(out, " -[%s]-> ", object);
     }
-    fprintf(out, "%s\n", role_of(k, d->waits[d->cycle[0]].warp));
+    print_party(out, k, &d->waits[d->cycle[0]], place);
+    fputc('\n', out);
 }
 
 void report_deadlock(FILE *out, const KernelReport *k, const Deadlock *d)
@@ -143,6 +156,11 @@ void report_deadlock(FILE *out, const KernelReport *k, const Deadlock *d)
             ;
         print_wait(out, k, d, &d->waits[i], n);
     }
+}
+
+static uint32_t line_of(const KernelReport *k, const DeadWait *w)
+{
+    return k->code->func->insns[k->code->insns[w->insn].ptx].loc.line;
 }
 
 static json_t *wait_json(const KernelReport *k, const DeadWait *w)
@@ -179,9 +197,9 @@ json_t *deadlock_json(const KernelReport *k, const Deadlock *d)
         const DeadWait *w = &d->waits[d->cycle[i]];
         char object[160];
         dead_object(k->code, w, object, sizeof object);
-        json_array_append_new(cycle,
-                              json_pack("{s:s,s:i,s:i,s:s}", "role", role_of(k, w->warp), "cta",
-                                        (int)w->cta, "warp", (int)w->warp, "barrier", object));
+        json_array_append_new(cycle, json_pack("{s:s,s:i,s:i,s:i,s:s}", "role", role_of(k, w->warp),
+                                               "cta", (int)w->cta, "warp", (int)w->warp, "line",
+                                               (int)line_of(k, w), "barrier", object));
     }
     return json_pack("{s:I,s:o,s:o}", "at_cycle", (json_int_t)d->at, "waits", waits, "cycle",
                      cycle);

@@ -15,8 +15,8 @@ void dead_object(const Code *c, const DeadWait *w, char *text, size_t n);
 /* {at_cycle, waits: [...], cycle: [...]} of DESIGN.md section 5. */
 json_t *deadlock_json(const KernelReport *k, const Deadlock *d);
 
-/* findings.c: [{kind, kernel, text, at, other, object, detail, count, suppressed}]; at and other:
- * {what, file, line, source, role, warp, lane, block}. */
+/* findings.c: [{kind, severity, kernel, text, at, other, object, detail, count, suppressed}]; at
+ * and other: {what, file, line, source, role, warp, lane, block}. */
 json_t *findings_json(const Checker *k);
 
 #endif

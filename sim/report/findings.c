@@ -26,8 +26,9 @@ json_t *findings_json(const Checker *k)
     json_t *list = json_array();
     for (uint32_t i = 0; i < checker_total(k); i++) {
         const Finding *f = checker_finding(k, i);
-        json_t *o = json_pack("{s:s,s:s,s:s,s:o,s:I,s:b}", "kind", finding_name[f->kind], "kernel",
-                              f->kernel, "text", finding_text[f->kind], "at", site(&f->at), "count",
+        json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:o,s:I,s:b}", "kind", finding_name[f->kind],
+                              "severity", f->warning ? "warning" : "error", "kernel", f->kernel,
+                              "text", finding_text[f->kind], "at", site(&f->at), "count",
                               (json_int_t)f->count, "suppressed", (int)f->suppressed);
         if (f->other.what)
             json_object_set_new(o, "other", site(&f->other));

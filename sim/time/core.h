@@ -86,8 +86,8 @@ typedef struct Event {
     uint32_t seq; /* order of posting breaks ties */
     uint8_t kind, flag;
     uint8_t warp; /* of the CTA */
-    uint8_t pad;
-    uint32_t op; /* index in Code.ops of the issuing op: for messages */
+    uint8_t rank; /* of the CTA of the signaller: EV_ARRIVE, EV_TX */
+    uint32_t op;  /* index in Code.ops of the issuing op: for messages */
     uint32_t who, a, b;
     int32_t c;
 } Event;
@@ -102,6 +102,12 @@ static inline Cycle event_next(const EventHeap *h)
 {
     return h->n ? h->ev[0].at : CYCLE_NEVER;
 }
+
+/* Who has arrived at the mbarrier with this address, in any cluster: all run the same program. */
+typedef struct MbarArrivers {
+    uint32_t key; /* 1 + (rank << 24 | offset); 0: free */
+    Arrivers who;
+} MbarArrivers;
 
 /* ---- shared-memory data path (smem.c) ---- */
 
@@ -392,8 +398,9 @@ struct Sim {
     Err *err;
     bool failed;
     SimResult *res;
-    WaitStat *wait;    /* open hash */
-    int64_t *run_diff; /* plain ops: +1 where a run starts, -1 after its end */
+    WaitStat *wait;         /* open hash */
+    MbarArrivers *arrivers; /* open hash, for the report of a deadlock */
+    int64_t *run_diff;      /* plain ops: +1 where a run starts, -1 after its end */
     uint64_t *dyn_count, *skip_count;
 };
 
@@ -493,6 +500,8 @@ void stats_finish(Sim *s, Arena *a);
 #define WAIT_TABLE 4096u
 
 /* deadlock.c */
+#define ARRIVER_TABLE 1024u
+void deadlock_note(Sm *sm, const Event *arrival);
 void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now);
 void fault_at(Sim *s, uint32_t op, ErrKind kind, const char *text, uint32_t sync);
 

@@ -17,14 +17,25 @@ void fault_at(Sim *s, uint32_t op, ErrKind kind, const char *text, uint32_t sync
         err_set(s->err, kind, op_place(s, op), "%s (object 0x%x)", text, sync);
 }
 
-/* Warps that have ended a wait for that mbarrier before; known for the first 32 of a CTA. */
-static uint64_t arrivers_of(const Sim *s, uint32_t key)
+/* The entry of that mbarrier, or the free one for it; NULL: the table is full. */
+static MbarArrivers *arrivers_of(Sim *s, uint32_t rank, uint32_t addr)
 {
-    uint64_t warps = 0;
-    for (uint32_t i = 0; i < WAIT_TABLE; i++)
-        if (s->wait[i].waits && s->wait[i].sync == key)
-            warps |= s->wait[i].signallers;
-    return warps;
+    uint32_t key = 1 + (rank << 24 | (addr & 0xffffff)), h = (key * 0x9e3779b9u) >> 12;
+    for (uint32_t i = 0; i < ARRIVER_TABLE; i++) {
+        MbarArrivers *m = &s->arrivers[(h + i) % ARRIVER_TABLE];
+        if (m->key != 0 && m->key != key)
+            continue;
+        m->key = key;
+        return m;
+    }
+    return NULL;
+}
+
+void deadlock_note(Sm *sm, const Event *arrival)
+{
+    MbarArrivers *m = arrivers_of(sm->sim, sm->rank, arrival->a);
+    if (m)
+        arrivers_add(&m->who, sm->rank, arrival->rank, arrival->warp);
 }
 
 static void describe(Sim *s, Sm *sm, uint32_t slot, DeadWait *d)
@@ -33,13 +44,17 @@ static void describe(Sim *s, Sm *sm, uint32_t slot, DeadWait *d)
     const TCta *c = &sm->cta[w->cta];
     *d = (DeadWait){.cta = c->id,
                     .warp = w->id,
+                    .rank = sm->rank,
+                    .cluster = sm->group->sm[0]->cta[w->cta].id,
                     .sync = w->park.sync,
                     .parity = w->park.arg0,
                     .kind = w->park.kind,
                     .insn = s->code->ops[w->park.info].insn};
     d->last_warp = NO_WARP;
     if (w->park.kind == OK_MBAR_WAIT) {
-        d->arrivers = arrivers_of(s, w->park.sync & 0xffffff);
+        const MbarArrivers *known = arrivers_of(s, sm->rank, w->park.sync);
+        if (known)
+            d->arrivers = known->who;
         Err ignored = {0};
         const uint64_t *word =
             s->front->ops->mbar(s->front, c->slot, w->park.sync & 0xffffff, &ignored);
@@ -118,6 +133,8 @@ static DeadWait poll_of(const Sim *s, const Sm *sm, const TWarp *w)
 {
     return (DeadWait){.cta = sm->cta[w->cta].id,
                       .warp = w->id,
+                      .rank = sm->rank,
+                      .cluster = sm->group->sm[0]->cta[w->cta].id,
                       .kind = OK_GMEM,
                       .insn = w->op == OP_NONE ? 0 : s->code->ops[w->op].insn};
 }

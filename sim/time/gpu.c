@@ -254,6 +254,7 @@ static void build_result(Arena *a, Sim *s, const SimPlan *plan)
     for (uint32_t i = 0; i < r->ctas_simulated; i++)
         r->ctas[i] = cta_id(s->front, s->ctas[i / s->cluster], i % s->cluster);
     s->wait = arena_new(a, WaitStat, WAIT_TABLE);
+    s->arrivers = arena_new(a, MbarArrivers, ARRIVER_TABLE);
     s->run_diff = arena_new(a, int64_t, n_ops + 1);
     s->dyn_count = arena_new(a, uint64_t, n_ops + 1);
     s->skip_count = arena_new(a, uint64_t, n_ops + 1);

@@ -103,6 +103,7 @@ static void wake_mbar(Sm *sm, uint32_t place, uint32_t addr, uint64_t word, uint
 void sync_arrive(Sm *sm, const Event *e, Cycle now)
 {
     sm->cta[e->who].out--;
+    deadlock_note(sm, e);
     uint64_t *word = mbar_word(sm, e->who, e->a);
     if (!word)
         return;
@@ -121,6 +122,7 @@ void sync_send(Sm *sm, uint32_t place, const Op *op, Event e)
     Sm *to = sync_target(sm, op->sync, remote);
     e.at += remote ? sm->sim->p.dsmem : sm->sim->p.arrive;
     e.who = place;
+    e.rank = (uint8_t)sm->rank;
     e.a = op->sync;
     e.op = op->info;
     to->cta[place].out++;
@@ -322,6 +324,7 @@ void sync_cp_check(Sm *sm, uint32_t slot, Cycle now)
         sm_post(sm, (Event){.at = now + sm->sim->p.arrive,
                             .kind = EV_ARRIVE,
                             .warp = a.warp,
+                            .rank = (uint8_t)sm->rank,
                             .op = OP_NONE,
                             .who = a.cta,
                             .a = a.sync,

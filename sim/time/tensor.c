@@ -271,6 +271,7 @@ static void fire_commit(Sm *sm, const Commit *c, Cycle now)
         sm_post(dst, (Event){.at = at,
                              .kind = EV_ARRIVE,
                              .warp = (uint8_t)c->warp,
+                             .rank = (uint8_t)sm->rank,
                              .op = OP_NONE,
                              .who = c->cta,
                              .a = c->sync,

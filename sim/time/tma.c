@@ -236,6 +236,7 @@ static void complete_tx(Sm *sm, const Flight *f, Cycle now)
     Event e = {.at = now,
                .kind = EV_TX,
                .warp = f->warp,
+               .rank = (uint8_t)sm->rank,
                .op = OP_NONE,
                .who = f->cta,
                .a = f->sync,
