@@ -61,6 +61,35 @@ START_TEST(a_load_takes_latency_plus_bytes)
 }
 END_TEST
 
+/* Two pairs of CTAs; the even ones alone are there. Each copies to all four with .cta_group::2: the
+ * even CTA of a pair is told of the bytes of both (PTX, cp.async.bulk.tensor), so of four copies.
+ */
+START_TEST(a_multicast_of_pairs_signals_one_cta_of_each)
+{
+    Toy *t = toy_new("toy.yaml", 1, 4);
+    t->front.cluster[0] = 4;
+    t->only_leader = true;
+    toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = FULL, .arg0 = 1}, -1, -1);
+    expect(t, 0, 4 * 1024);
+    toy_add(t, 0, TC_TMA_LD,
+            (Op){.kind = OK_TMA_LOAD,
+                 .flags = OPF_PAIR,
+                 .sync = FULL,
+                 .bytes = 1024,
+                 .waves = 1,
+                 .addr = 77,
+                 .handle = 1,
+                 .arg0 = 1,
+                 .arg1 = 0xf},
+            -1, -1);
+    uint32_t end = wait_for(t, 0, 0);
+    toy_run(t);
+    ck_assert_uint_gt(t->when[0][end], toy_c(t, MP_TMA_L2_LATENCY));
+    ck_assert_uint_eq(t->dones[1], 2);
+    toy_free(t);
+}
+END_TEST
+
 /* QuickRunCUDA, B300, L2-warm, one CTA: issue to the end of the wait. */
 START_TEST(b200_loads_take_the_measured_round_trip)
 {
@@ -267,6 +296,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {a_load_takes_latency_plus_bytes,
+                                  a_multicast_of_pairs_signals_one_cta_of_each,
                                   b200_loads_take_the_measured_round_trip,
                                   the_engine_interval_is_the_larger_of_issue_and_rows,
                                   a_full_engine_holds_the_warp,
