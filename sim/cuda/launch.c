@@ -176,7 +176,7 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
 {
     Err err = {0};
     Arena a = {0};
-    RunStats stats;
+    RunStats stats = {0};
     bool ok = true;
     timing_start(g, op, t, k);
     if (!t->in_place) {
@@ -186,6 +186,11 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     Err late = {0};
     if (!timing_finish(g, op, t, k, ok ? &err : &late))
         ok = false;
+    if (!ok && stats.dead.n_waits) { /* before failed(), which ends the program */
+        KernelReport kr = {0};
+        kernel_report(&a, k, NULL, 0, &kr);
+        report_deadlock(stderr, &kr, &stats.dead);
+    }
     arena_free(&a);
     return ok ? GPU_OK : failed(g, op, k->exec.code, &err);
 }
