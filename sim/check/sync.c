@@ -170,8 +170,7 @@ void on_warp_end(Probe *probe, uint32_t rank, uint32_t warp)
     if (last == 0 || (!open && w->clk[agent] >= last))
         return;
     Finding *f = finding_add(k, FK_EXIT_WORK, i, w->bulk_insn);
-    /* FA4's backward ends without commit_group, and is right on hardware. */
-    f->warning = open && (f->count == 1 || f->warning);
+    f->warning = true; /* FA4's backward and CUTLASS's GEMMs end so, and are right on hardware */
     finding_detail(k, f,
                    open ? "the copy is in no group: cp.async.bulk.commit_group is missing"
                         : "the warp ends without cp.async.bulk.wait_group for this copy; its "
