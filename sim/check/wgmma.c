@@ -109,8 +109,14 @@ void wgmma_waited(Checker *k, uint32_t warp, const Op *op)
     Epoch open = w->time[AK_WG];
     if (agent == NO_AGENT || open <= op->arg0 + 1)
         return;
-    if (w->clk[agent] < open - 1 - op->arg0)
-        w->clk[agent] = open - 1 - op->arg0;
+    /* The four warps execute a wgmma as one operation, so the quarters of the others are complete
+     * too; CUTLASS's PipelineTmaAsync has one thread of the warpgroup give the buffer back. */
+    uint32_t in_cta = warp % k->n_warps, first = warp - in_cta % GROUP_WARPS;
+    for (uint32_t i = first; i < first + GROUP_WARPS && i < warp - in_cta + k->n_warps; i++) {
+        uint16_t quarter = k->warps[i].agent[AK_WG];
+        if (quarter && quarter != NO_AGENT && w->clk[quarter] < open - 1 - op->arg0)
+            w->clk[quarter] = open - 1 - op->arg0;
+    }
     for (uint32_t i = 0; w->n_flying && i <= k->l.code->n_slots; i++)
         if (w->flying[i] && w->flying[i] <= w->clk[agent]) {
             w->flying[i] = 0;
