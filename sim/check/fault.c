@@ -1,5 +1,6 @@
 /* Faults of the executor as findings: which kind each is. Told by the words of the message; every
- * row has a kernel in tests/bugs that fails when the words change. */
+ * row but those of local memory and parameters has a kernel in tests/bugs that fails when they
+ * change. */
 #include "sim/check/core.h"
 
 typedef struct FaultWords {
