@@ -69,8 +69,16 @@ static void visit(Checker *k, const SharedOperand *o, const Act *a, Visit *s)
 
 static const char *swizzle_words(uint32_t s)
 {
-    static const char *const words[] = {"no swizzle", "32B", "64B", "128B", "128B with 32B atoms"};
-    return words[s < 5 ? s : 0];
+    static const char *const words[] = {
+        [SWZ_NONE] = "no swizzle",
+        [SWZ_32] = "32B",
+        [SWZ_64] = "64B",
+        [SWZ_128] = "128B",
+        [SWZ_128_32A] = "128B with 32B atoms",
+        [SWZ_128_32A_FLIP] = "128B with 32B atoms and flipped halves",
+        [SWZ_128_64A] = "128B with 64B atoms",
+    };
+    return words[s <= SWZ_128_64A ? s : SWZ_NONE];
 }
 
 static void judge(Checker *k, const Act *a, const SharedOperand *o, Visit *s)
