@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "isa/cxx.h"
 #include "sim/check/core.h"
 
 const char *const finding_name[FK_COUNT] = {
@@ -163,8 +164,9 @@ static void print_site(const FindingSite *s, const char *word, FILE *out)
 
 void finding_print(const Finding *f, FILE *out)
 {
+    char name[256];
     fprintf(out, "========= %s%s [%s] in %s\n", f->warning ? "Warning: " : "",
-            finding_text[f->kind], finding_name[f->kind], f->kernel);
+            finding_text[f->kind], finding_name[f->kind], cxx_name(name, sizeof name, f->kernel));
     print_site(&f->at, "by", out);
     if (f->other.what)
         print_site(&f->other, "and", out);

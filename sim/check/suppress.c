@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "isa/cxx.h"
 #include "sim/check/core.h"
 
 enum { MAX_LINE = 1024 };
@@ -97,11 +98,18 @@ static bool glob(const char *pattern, const char *text)
     return !pattern || (text && fnmatch(pattern, text, 0) == 0);
 }
 
+/* Both the symbol and what is printed of it. */
+static bool glob_symbol(const char *pattern, const char *symbol)
+{
+    char name[256];
+    return glob(pattern, symbol) || glob(pattern, cxx_name(name, sizeof name, symbol));
+}
+
 bool suppressed(const Checker *k, const Finding *f)
 {
     for (uint32_t i = 0; i < k->root->n_suppressions; i++) {
         const Suppression *s = &k->root->suppressions[i];
-        if (glob(s->kind, finding_name[f->kind]) && glob(s->kernel, f->kernel) &&
+        if (glob(s->kind, finding_name[f->kind]) && glob_symbol(s->kernel, f->kernel) &&
             (!s->line || s->line == f->at.line) && glob(s->source, f->at.src_file) &&
             glob(s->object, f->object))
             return true;

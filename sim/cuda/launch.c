@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "isa/cxx.h"
+
 enum { MAX_THREADS = 1024, MAX_BLOCK_Z = 64, MAX_GRID_YZ = 65535, PORTABLE_CLUSTER = 8 };
 
 static uint64_t volume(const uint32_t d[3])
@@ -107,14 +109,17 @@ GpuError gpu_launch(const GpuLaunch *l)
 
 /* ---- The run ---- */
 
-static bool name_matches(const Gpu *g, const char *name)
+/* --only against the symbol, and against the name as printed. */
+static bool name_matches(const Gpu *g, const char *symbol)
 {
+    char name[256];
     regex_t re;
     if (!g->opt.only)
         return true;
     if (regcomp(&re, g->opt.only, REG_EXTENDED | REG_NOSUB) != 0)
         return false; /* the command has checked it */
-    bool yes = regexec(&re, name, 0, NULL, 0) == 0;
+    bool yes = regexec(&re, symbol, 0, NULL, 0) == 0 ||
+               regexec(&re, cxx_name(name, sizeof name, symbol), 0, NULL, 0) == 0;
     regfree(&re);
     return yes;
 }
@@ -132,9 +137,11 @@ static void progress(const LaunchOp *op, uint64_t number)
 {
     if (!isatty(STDERR_FILENO))
         return;
+    char name[256];
     if (op)
         fprintf(stderr, "\rrao exec: launch %llu: %.40s, grid %u x %u x %u\033[K",
-                (unsigned long long)number, gpu_kernel_name(op->kernel), op->grid[0], op->grid[1],
+                (unsigned long long)number,
+                cxx_name(name, sizeof name, gpu_kernel_name(op->kernel)), op->grid[0], op->grid[1],
                 op->grid[2]);
     else
         fprintf(stderr, "\r\033[K");

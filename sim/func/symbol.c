@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "isa/cxx.h"
 #include "sim/func/mem.h"
 
 static bool holds(const Var *v, uint64_t at)
@@ -22,13 +23,15 @@ void shared_symbol(const Code *c, uint32_t addr, char *text, size_t n)
             found = v;
     }
     int len;
+    char name[128];
     uint64_t in = found ? offset - SHARED_BASE - found->offset : 0;
     if (!found)
         len = snprintf(text, n, "shared 0x%x", offset);
     else if (in)
-        len = snprintf(text, n, "%s+0x%llx", found->name, (unsigned long long)in);
+        len = snprintf(text, n, "%s+0x%llx", cxx_name(name, sizeof name, found->name),
+                       (unsigned long long)in);
     else
-        len = snprintf(text, n, "%s", found->name);
+        len = snprintf(text, n, "%s", cxx_name(name, sizeof name, found->name));
     if (rank && len > 0 && (size_t)len < n)
         snprintf(text + len, n - (size_t)len, " of CTA rank %u", rank);
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "isa/cxx.h"
 #include "sim/func/symbol.h"
 
 void dead_source_line(const Code *c, uint32_t insn, char *text, size_t n)
@@ -142,8 +143,9 @@ static void print_cycle(FILE *out, const KernelReport *k, const Deadlock *d)
 
 void report_deadlock(FILE *out, const KernelReport *k, const Deadlock *d)
 {
+    char name[256];
     fprintf(out, "========= Deadlock in %s: no warp can move, no operation is in flight\n",
-            k->kernel);
+            cxx_name(name, sizeof name, k->kernel));
     if (d->n_cycle)
         print_cycle(out, k, d);
     else

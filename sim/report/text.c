@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "isa/cxx.h"
+
 /* 1234567 -> "1,234,567" */
 static const char *commas(double v, char text[40])
 {
@@ -38,9 +40,10 @@ static void print_checks(FILE *out, const Report *r)
 static void print_head(FILE *out, const Report *r, const KernelReport *k, const Verdict *v)
 {
     const SimResult *s = k->sim;
-    char a[40];
-    fprintf(out, "kernel    %s, grid %u x %u x %u, block %u x %u x %u\n", k->kernel, k->grid[0],
-            k->grid[1], k->grid[2], k->block[0], k->block[1], k->block[2]);
+    char a[40], name[256];
+    fprintf(out, "kernel    %s, grid %u x %u x %u, block %u x %u x %u\n",
+            cxx_name(name, sizeof name, k->kernel), k->grid[0], k->grid[1], k->grid[2], k->block[0],
+            k->block[1], k->block[2]);
     fprintf(out,
             "machine   %s: %.0f SMs, %.3f GHz; %u SM%s simulated in detail, %u of %u CTAs; %u of "
             "%d parameters assumed\n",
@@ -130,11 +133,13 @@ static void print_memory(FILE *out, const KernelReport *k)
 static void print_kernel(FILE *out, const Report *r, const KernelReport *k)
 {
     if (!k->sim) {
+        char name[256];
         fprintf(out,
                 "kernel    %s, grid %u x %u x %u, block %u x %u x %u; %" PRIu64
                 " CTAs run without time, %.1f M thread instructions\n",
-                k->kernel, k->grid[0], k->grid[1], k->grid[2], k->block[0], k->block[1],
-                k->block[2], k->run.ctas, (double)k->run.thread_insts * 1e-6);
+                cxx_name(name, sizeof name, k->kernel), k->grid[0], k->grid[1], k->grid[2],
+                k->block[0], k->block[1], k->block[2], k->run.ctas,
+                (double)k->run.thread_insts * 1e-6);
         return;
     }
     Verdict v;
