@@ -16,7 +16,7 @@
 
 #include "sim/api/rao.h"
 
-enum { MAX_BUGS = 128, TEXT = 1 << 16, MAX_AT = 8 };
+enum { MAX_BUGS = 256, TEXT = 1 << 16, MAX_AT = 8 };
 
 static char *bugs[MAX_BUGS];
 static int n_bugs;

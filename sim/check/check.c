@@ -79,6 +79,7 @@ static void build_cta(Checker *k, CtaCheck *c)
     c->async = arena_new(&k->root->launch, AsyncRec, ASYNC_CAPACITY);
     for (uint32_t i = 0; i < N_NAMED_BARRIERS; i++)
         c->bars[i] = bar_new(k);
+    c->relaxed = bar_new(k);
     if (!k->x->uses_tmem)
         return;
     c->tmem = arena_new(&k->root->launch, Gran, TM_GRANULES);
@@ -92,7 +93,7 @@ static void build(Checker *k, Exec *x)
     k->n_ctas = x->cluster_ctas;
     k->n_warps = x->front.n_warps;
     k->all_warps = k->n_ctas * k->n_warps;
-    k->cap_agents = 2 * k->all_warps + AK_OF_WARP * k->all_warps + MBARS * k->n_ctas;
+    k->cap_agents = CLK_SECTIONS * k->all_warps + AK_OF_WARP * k->all_warps + MBARS * k->n_ctas;
     k->agents = arena_new(&k->root->launch, Agent, k->cap_agents);
     k->free_clocks = NULL;
     k->cells = NULL;
@@ -107,13 +108,13 @@ static void build(Checker *k, Exec *x)
         w->loaded = arena_new(&k->root->launch, Epoch, c->n_slots + 1);
         w->remote = arena_new(&k->root->launch, Epoch, k->n_ctas + 1);
         w->remote_insn = arena_new(&k->root->launch, uint32_t, k->n_ctas + 1);
-        w->flying = arena_new(&k->root->launch, Epoch, c->n_slots + 1);
         w->pdef = arena_new(&k->root->launch, uint32_t, c->n_preds + 1);
     }
     for (uint32_t i = 0; i < k->n_ctas; i++)
         build_cta(k, &k->ctas[i]);
     k->cluster = bar_new(k);
     table_build(k);
+    wgmma_table(k);
 }
 
 static Probe *on_open(Probe *probe, Exec *x)
@@ -149,8 +150,9 @@ static void start_warp(Checker *k, uint32_t i)
                                           .loaded = w->loaded,
                                           .regs = k->l.regs_per_thread};
     clock_free(k, w->fenced);
-    fresh.flying = w->flying;
-    memset(w->flying, 0, (c->n_slots + 1) * sizeof *w->flying);
+    fresh.wg = w->wg;
+    if (w->wg)
+        memset(w->wg, 0, c->func->n_regs * sizeof *w->wg);
     fresh.remote = w->remote;
     fresh.remote_insn = w->remote_insn;
     *w = fresh;
@@ -177,6 +179,7 @@ static void start_cta(Checker *k, CtaCheck *c)
     memset(c->async, 0, ASYNC_CAPACITY * sizeof *c->async);
     for (uint32_t i = 0; i < N_NAMED_BARRIERS; i++)
         clear_bar(k, &c->bars[i]);
+    clear_bar(k, &c->relaxed);
     if (c->tmem) {
         memset(c->tmem, 0, TM_GRANULES * sizeof *c->tmem);
         memset(c->tdef, 0, TMEM_COLUMNS * sizeof *c->tdef);
@@ -192,8 +195,8 @@ static void start_cta(Checker *k, CtaCheck *c)
 static void on_cluster_start(Probe *probe)
 {
     Checker *k = (Checker *)probe;
-    k->n_agents = 2 * k->all_warps;
-    for (uint32_t i = 0; i < 2 * k->all_warps; i++)
+    k->n_agents = CLK_SECTIONS * k->all_warps;
+    for (uint32_t i = 0; i < k->n_agents; i++)
         k->agents[i] = (Agent){AK_WARP, i % k->all_warps};
     for (uint32_t i = 0; i < k->all_warps; i++)
         start_warp(k, i);

@@ -1,6 +1,5 @@
-/* Agents and vector clocks. A clock has an entry for each warp of the cluster, one more for each of
- * them (how far its generic writes have passed a proxy fence), then one for each other agent as it
- * comes up. */
+/* Agents and vector clocks. A clock has the sections of core.h, with an entry for each warp of the
+ * cluster, then one for each other agent as it comes up. */
 #include "sim/check/core.h"
 
 enum { CLOCKS_AT_ONCE = 16 };

@@ -60,6 +60,7 @@ typedef enum Class {
     CL_BRANCH,
     CL_WGMMA,
     CL_WGMMA_COMMIT,
+    CL_WGMMA_FENCE,
     CL_CLC_CANCEL,
     CL_CLC_QUERY
 } Class;
@@ -80,6 +81,8 @@ typedef struct InsnInfo {
     uint8_t n_dst;
     uint8_t n_addr; /* of the n_src, the first n_addr are parts of addresses */
     uint32_t at;    /* in Checker.places: src, psrc, dst, pdst */
+    uint32_t regs;  /* in Checker.wg_regs: registers of the PTX read, then written */
+    uint16_t n_rsrc, n_rdst;
 } InsnInfo;
 
 typedef enum AgentKind { /* of a warp, besides itself */
@@ -151,6 +154,12 @@ typedef struct AsyncRec { /* an operation in flight whose completion releases so
     uint32_t insn;
 } AsyncRec;
 
+typedef struct WgReg { /* a register of the PTX, as wgmma sees it */
+    Epoch d, a;        /* group of the wgmma in flight that writes it, reads it as A; 0: none */
+    uint32_t written;  /* 1 + wgmma.fences before something else wrote it last, 0: never */
+    uint32_t insn;     /* that */
+} WgReg;
+
 typedef struct WarpCheck {
     Epoch *clk;
     Epoch *fenced;              /* clk at the last fence, or NULL */
@@ -167,8 +176,8 @@ typedef struct WarpCheck {
     uint32_t *origin;   /* [n_slots + 1] why not: ORIGIN_... | insn */
     uint32_t *loaded;   /* [n_slots + 1] time of the tcgen05.ld that fills it, 0: none */
     uint32_t n_loaded;
-    Epoch *flying; /* [n_slots + 1] group of the wgmma whose D it is, 0: none */
-    uint32_t n_flying;
+    WgReg *wg; /* [n_regs of the function], or NULL */
+    uint32_t n_flying, wg_fences;
     Epoch *remote; /* [n_ctas] time of the last access to that CTA's shared memory, 0: none */
     uint32_t *remote_insn;
     uint32_t regs; /* setmaxnreg */
@@ -191,7 +200,8 @@ typedef struct CtaCheck {
     Mbar *mbars;
     uint32_t n_mbars;
     Bar bars[N_NAMED_BARRIERS];
-    AsyncRec *async;                        /* by handle */
+    Bar relaxed;     /* the cluster barrier, among the warps of the CTA: as good as bar.sync */
+    AsyncRec *async; /* by handle */
     uint32_t alloc_insn[TMEM_COLUMNS / 32]; /* 1 + who allocated the granule */
     uint32_t alloc_warp[TMEM_COLUMNS / 32];
     uint32_t last_alloc; /* columns */
@@ -222,6 +232,7 @@ struct Checker {
     CheckLaunch l;
     Exec *x;
     uint32_t n_ctas, n_warps, all_warps; /* warps: per CTA, of the cluster */
+    int32_t *wg_regs;                    /* NULL: no wgmma */
     InsnInfo *info;
     uint16_t *places;
     uint32_t n_agents, cap_agents; /* clocks have that many entries */
@@ -256,10 +267,13 @@ Epoch *clock_new(Checker *k);
 Epoch *clock_copy(Checker *k, const Epoch *from);
 void clock_free(Checker *k, Epoch *c);
 void clock_join(const Checker *k, Epoch *to, const Epoch *from);
-/* Index of the entry that says up to when warp w's generic writes have passed a proxy fence. */
-static inline uint32_t fenced_at(const Checker *k, uint32_t w)
+/* What a clock says about warps, in so many sections of all_warps entries before the other agents:
+ * that what a warp did until then is visible; that its generic writes have passed a proxy fence;
+ * that it was executed, as a relaxed cluster barrier tells. */
+enum { CLK_VISIBLE, CLK_FENCED, CLK_EXECUTED, CLK_SECTIONS };
+static inline uint32_t clock_at(const Checker *k, uint32_t section, uint32_t w)
 {
-    return k->all_warps + w;
+    return section * k->all_warps + w;
 }
 uint16_t agent_new(Checker *k, AgentKind kind, uint32_t owner);
 uint16_t agent_of(Checker *k, uint32_t warp, AgentKind kind);
@@ -303,6 +317,7 @@ void mbar_waited(Checker *k, uint32_t warp, const Op *op);
 void on_waited(Probe *w, uint32_t rank, uint32_t warp, const Op *op);
 void on_barrier(Probe *w, uint32_t rank, uint32_t warp, const Op *op, bool complete);
 void on_cluster_barrier(Probe *w);
+void sync_cluster_arrive(Checker *k, const Warp *warp, bool relaxed);
 void on_async_done(Probe *w, uint32_t rank, uint32_t warp, const Op *op);
 void on_warp_end(Probe *w, uint32_t rank, uint32_t warp);
 void on_cluster_end(Probe *w);
@@ -333,8 +348,10 @@ void tensor_issued(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
 void wgmma_issued(Checker *k, const ExecCtx *x, const XInsn *in);
 void wgmma_commit(Checker *k, WarpCheck *w);
 void wgmma_waited(Checker *k, uint32_t warp, const Op *op);
-/* A register that some other instruction reads or writes. */
-void wgmma_touches(Checker *k, const Warp *w, const XInsn *in, uint32_t slot);
+/* Some other instruction reads and writes registers. */
+void wgmma_regs(Checker *k, const Warp *w, const XInsn *in, const InsnInfo *ii);
+/* For the whole code, if it has a wgmma. */
+void wgmma_table(Checker *k);
 
 /* ---- defined.c: definedness of registers ---- */
 void table_build(Checker *k);
@@ -354,6 +371,8 @@ void finding_detail(Checker *k, Finding *f, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void finding_object(Checker *k, Finding *f, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The finding was made just now or again: works on hardware as it is, unless it did not once. */
+void finding_warn(Finding *f, bool harmless);
 /* What instruction `insn` is, as PTX writes it. */
 const char *insn_words(Checker *k, uint32_t insn);
 bool suppress_load(Checker *k, const char *path, Err *err);

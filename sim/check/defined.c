@@ -85,22 +85,14 @@ static void check_guard(Checker *k, const Warp *warp, const XInsn *in, WarpCheck
         defined_report(k, warp, in, ORIGIN_REG, bad, "whether the instruction is executed");
 }
 
-static void check_flying(Checker *k, const Warp *warp, const XInsn *in, const InsnInfo *ii)
-{
-    for (uint32_t i = 0; i < ii->n_src; i++)
-        wgmma_touches(k, warp, in, srcs(k, ii)[i]);
-    for (uint32_t i = 0; i < ii->n_dst; i++)
-        wgmma_touches(k, warp, in, dsts(k, ii)[i]);
-}
-
 void defined_use(Checker *k, const Warp *warp, const XInsn *in, const InsnInfo *ii, uint32_t mask)
 {
     WarpCheck *w = warp_check(k, warp);
     const uint16_t *s = srcs(k, ii), *p = psrcs(k, ii);
     if (in->guard >= 0)
         check_guard(k, warp, in, w);
-    if (w->n_flying && ii->cls != CL_WGMMA)
-        check_flying(k, warp, in, ii);
+    if (k->wg_regs && ii->cls != CL_WGMMA)
+        wgmma_regs(k, warp, in, ii);
     for (uint32_t i = 0; i < ii->n_src; i++) {
         if (w->n_loaded)
             note_loaded(k, w, s[i]);
@@ -242,8 +234,8 @@ void on_plain(Probe *probe, Warp *warp, const XInsn *in, uint32_t mask, PlainFn 
         for (uint32_t i = 0; i < ii->n_src; i++)
             note_loaded(k, w, s[i]);
     }
-    if (w->n_flying)
-        check_flying(k, warp, in, ii);
+    if (k->wg_regs)
+        wgmma_regs(k, warp, in, ii);
     if (ii->cls != CL_OTHER)
         plain_class(k, warp, in, ii);
     defined_pass(k, warp, in, ii, mask);

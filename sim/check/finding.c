@@ -118,6 +118,11 @@ Finding *finding_add(Checker *k, FindingKind kind, uint32_t warp, uint32_t insn)
     return finding_pair(k, kind, warp, insn, 0, NOBODY);
 }
 
+void finding_warn(Finding *f, bool harmless)
+{
+    f->warning = harmless && (f->warning || f->count == 1);
+}
+
 static const char *format(Checker *k, const char *fmt, va_list ap)
 {
     char text[512];

@@ -57,8 +57,8 @@ static void fence_proxy(Checker *k, const Warp *warp, const XInsn *in)
     if (in->ci->mod[MC_SS] == MV_SS_GLOBAL)
         return;
     for (uint32_t i = 0; i < k->all_warps; i++)
-        if (w->clk[fenced_at(k, i)] < w->clk[i])
-            w->clk[fenced_at(k, i)] = w->clk[i];
+        if (w->clk[clock_at(k, CLK_FENCED, i)] < w->clk[i])
+            w->clk[clock_at(k, CLK_FENCED, i)] = w->clk[i];
     warp_tick(k, w);
 }
 
@@ -90,6 +90,8 @@ void plain_class(Checker *k, const Warp *warp, const XInsn *in, const InsnInfo *
         fence_proxy(k, warp, in);
     if (ii->cls == CL_FENCE)
         fence(k, warp_check(k, warp));
+    if (ii->cls == CL_WGMMA_FENCE)
+        warp_check(k, warp)->wg_fences++;
     if (in->ci->op == OP_CLC_IS_CANCELED) {
         const uint32_t *flag = opd_row(warp, opd(warp, in, 1), 3);
         k->ctas[warp->cta->rank].clc_failed |= flag[first_lane(warp->mask)] != 1;
@@ -136,6 +138,9 @@ static void before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
     case CL_WGMMA_COMMIT:
         wgmma_commit(k, w);
         break;
+    case CL_WGMMA_FENCE:
+        w->wg_fences++;
+        break;
     case CL_FENCE:
         fence(k, w);
         break;
@@ -143,11 +148,7 @@ static void before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
         wait_ld(w, k);
         break;
     case CL_CLUSTER_ARRIVE:
-        if (in->ci->mod[MC_SEM] != MV_SEM_RELAXED)
-            clock_join(k, k->cluster.acc, w->clk);
-        else if (w->fenced)
-            clock_join(k, k->cluster.acc, w->fenced);
-        warp_tick(k, w);
+        sync_cluster_arrive(k, x->w, in->ci->mod[MC_SEM] == MV_SEM_RELAXED);
         break;
     case CL_SETMAXNREG:
         sync_setmaxnreg(k, x->w, in);

@@ -92,8 +92,13 @@ static void check_seen(Checker *k, const Mbar *b, const Epoch *clk, uint32_t war
     if (warp == b->init_warp || clk[b->init_warp] >= b->init_epoch)
         return;
     Finding *f = finding_pair(k, FK_MBAR_INIT_RACE, warp, insn, b->init_warp, b->init_insn);
+    bool executed = clk[clock_at(k, CLK_EXECUTED, b->init_warp)] >= b->init_epoch;
+    finding_warn(f, executed); /* fence.mbarrier_init has no SASS */
     name_mbar(k, f, b->addr);
-    finding_detail(k, f, "nothing orders the initialisation before this use");
+    finding_detail(k, f,
+                   executed ? "a relaxed cluster barrier orders the initialisation before this "
+                              "use, but fence.mbarrier_init is missing before it"
+                            : "nothing orders the initialisation before this use");
 }
 
 static void refused(Checker *k, const ProbeMbar *e, uint32_t warp, uint32_t insn)

@@ -129,7 +129,7 @@ static bool lacks_fence(const Checker *k, const Cell *c, const Act *a)
 {
     return (a->flags & (ACC_ASYNC | ACC_WRITE)) == ACC_ASYNC &&
            (c->flags & (ACC_ASYNC | ACC_WRITE)) == ACC_WRITE && c->agent < k->all_warps &&
-           a->clk[fenced_at(k, c->agent)] < c->epoch;
+           a->clk[clock_at(k, CLK_FENCED, c->agent)] < c->epoch;
 }
 
 static void check_pair(Checker *k, const Cell *c, const Act *a, bool is_ordered, Spot s)

@@ -37,10 +37,34 @@ void on_barrier(Probe *probe, uint32_t rank, uint32_t warp, const Op *op, bool c
         clock_join(k, w->clk, b->done);
 }
 
+/* A relaxed arrival hands on what a fence stands behind. Within the CTA it is as good as bar.sync,
+ * which ptxas makes of it where a cluster has one CTA (BAR.SYNC; what it leaves out elsewhere is
+ * MEMBAR.ALL.GPU). Other CTAs learn that the rest has been executed. */
+void sync_cluster_arrive(Checker *k, const Warp *warp, bool relaxed)
+{
+    WarpCheck *w = warp_check(k, warp);
+    Epoch *acc = k->cluster.acc;
+    if (!relaxed)
+        clock_join(k, acc, w->clk);
+    else if (w->fenced)
+        clock_join(k, acc, w->fenced);
+    if (relaxed) {
+        clock_join(k, k->ctas[warp->cta->rank].relaxed.acc, w->clk);
+        for (uint32_t i = 0; i < k->all_warps; i++) {
+            uint32_t at = clock_at(k, CLK_EXECUTED, i);
+            Epoch t = w->clk[at] > w->clk[i] ? w->clk[at] : w->clk[i];
+            acc[at] = acc[at] > t ? acc[at] : t;
+        }
+    }
+    warp_tick(k, w);
+}
+
 void on_cluster_barrier(Probe *probe)
 {
     Checker *k = (Checker *)probe;
     open_bar(k, &k->cluster);
+    for (uint32_t i = 0; i < k->n_ctas; i++)
+        open_bar(k, &k->ctas[i].relaxed);
 }
 
 /* ---- Waits ---- */
@@ -77,6 +101,7 @@ void on_waited(Probe *probe, uint32_t rank, uint32_t warp, const Op *op)
         break;
     case OK_CLUSTER_WAIT:
         clock_join(k, w->clk, k->cluster.done);
+        clock_join(k, w->clk, k->ctas[rank].relaxed.done);
         break;
     case OK_BULK_WAIT:
         bulk_waited(k, i, op);
@@ -170,7 +195,8 @@ void on_warp_end(Probe *probe, uint32_t rank, uint32_t warp)
     if (last == 0 || (!open && w->clk[agent] >= last))
         return;
     Finding *f = finding_add(k, FK_EXIT_WORK, i, w->bulk_insn);
-    f->warning = true; /* FA4's backward and CUTLASS's GEMMs end so, and are right on hardware */
+    finding_warn(f,
+                 true); /* FA4's backward and CUTLASS's GEMMs end so, and are right on hardware */
     finding_detail(k, f,
                    open ? "the copy is in no group: cp.async.bulk.commit_group is missing"
                         : "the warp ends without cp.async.bulk.wait_group for this copy; its "
@@ -192,15 +218,22 @@ static void remote_at_end(Checker *k, uint32_t warp)
 {
     const WarpCheck *w = &k->warps[warp];
     for (uint32_t r = 0; r < k->n_ctas; r++) {
-        bool known = w->remote[r] == 0;
-        for (uint32_t i = 0; i < k->n_warps && !known; i++)
-            known = k->warps[r * k->n_warps + i].clk[warp] >= w->remote[r];
+        bool known = w->remote[r] == 0, executed = false;
+        for (uint32_t i = 0; i < k->n_warps && !known; i++) {
+            const Epoch *clk = k->warps[r * k->n_warps + i].clk;
+            known = clk[warp] >= w->remote[r];
+            executed |= clk[clock_at(k, CLK_EXECUTED, warp)] >= w->remote[r];
+        }
         if (known)
             continue;
         Finding *f = finding_add(k, FK_EXITED_CTA, warp, w->remote_insn[r]);
+        finding_warn(f, executed);
         finding_detail(k, f,
-                       "it goes to CTA rank %u of the cluster, whose end nothing orders after it: "
-                       "a cluster barrier before the exit is missing",
+                       executed
+                           ? "it goes to CTA rank %u of the cluster; a relaxed cluster barrier "
+                             "alone orders the end of that CTA after it"
+                           : "it goes to CTA rank %u of the cluster, whose end nothing orders "
+                             "after it: a cluster barrier before the exit is missing",
                        r);
     }
 }

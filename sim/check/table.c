@@ -50,7 +50,7 @@ static const Name names[] = {
     {"barrier_cluster_arrive", CL_CLUSTER_ARRIVE, FLOW_MADE},
     {"setmaxnreg", CL_SETMAXNREG, FLOW_MADE},
     {"wgmma_commit_group", CL_WGMMA_COMMIT, FLOW_MADE},
-    {"wgmma_fence", CL_OTHER, FLOW_MADE},
+    {"wgmma_fence", CL_WGMMA_FENCE, FLOW_MADE},
     {"wgmma_wait_group", CL_OTHER, FLOW_MADE},
     {"wgmma*", CL_WGMMA, FLOW_MADE},
     {"clc_try_cancel", CL_CLC_CANCEL, FLOW_MADE},
