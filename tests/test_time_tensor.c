@@ -102,6 +102,9 @@ static Cycle pair_batch(uint32_t depth, const LatencyRow *r)
     SimResult *res = toy_run(t);
     Cycle took = t->when[0][end] - t->when[0][1];
     ck_assert_uint_eq(res->mma_flops, (uint64_t)depth * 2 * r->m * r->n * 16);
+    /* Both tensor cores are busy, at least for their half of the FLOPs. */
+    ck_assert_uint_eq(res->sm_mmas, 2 * depth);
+    ck_assert_double_ge(res->units[U_TENSOR].busy, res->only_limit[U_TENSOR]);
     toy_free(t);
     return took;
 }

@@ -81,7 +81,8 @@ static bool loop_at(const KernelReport *k, uint32_t i, uint64_t *mmas, uint64_t 
 
 /* The main loop: among the loops that issue at least two fifths of all tensor operations (prologue
  * and tail of a pipelined loop hold the rest), the one with the fewest MMAs a trip. A step is that
- * many MMAs, wherever issued. */
+ * many MMAs on the tensor core of an SM, wherever issued: one trip of a warp that issues
+ * tcgen05.mma, of its pair, or of a warpgroup that issues wgmma. */
 static void find_step(const KernelReport *k, Verdict *v)
 {
     const SimResult *s = k->sim;
@@ -90,7 +91,7 @@ static void find_step(const KernelReport *k, Verdict *v)
         if (!loop_at(k, i, &mmas, &trips) || 5 * mmas * trips < 2 * all || mmas >= best)
             continue;
         best = mmas;
-        v->steps = (double)all / (double)mmas;
+        v->steps = (double)s->sm_mmas / (double)mmas;
         v->step_mmas = (double)mmas;
         v->step_line = k->code->func->insns[k->code->insns[k->code->insns[i].target].ptx].loc.line;
     }
@@ -136,7 +137,8 @@ static void say_limit(const KernelReport *k, Verdict *v)
     if (v->steps > 0) {
         double per_step = s->sms_simulated / v->steps;
         say(v,
-            "\nA step (one trip of the main loop at PTX line %u, %.0f MMAs) takes %.0f cycles; if "
+            "\nA step (one trip of the main loop at PTX line %u, %.0f MMAs) takes %.0f cycles of "
+            "an SM; if "
             "only %s limited: %.0f, if only %s: %.0f.",
             v->step_line, v->step_mmas, v->cycles_per_step, unit_name[v->limit],
             s->only_limit[v->limit] * per_step, unit_name[v->second],

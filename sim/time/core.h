@@ -176,6 +176,7 @@ typedef struct Tensor {
     Cycle last_done;
     Commit commit[MAX_COMMITS];
     uint32_t n_commits;
+    uint64_t mmas;       /* run on this tensor core: those of a pair count on both */
     double flops, ideal; /* ideal: cycles at the rate of the type */
     uint64_t busy;
 } Tensor;

@@ -130,6 +130,7 @@ static void collect_sm(Sim *s, const Sm *sm)
     limit(r, U_ISSUE, (double)sm->issue_cycles / SUBPARTS, n);
     r->units[U_SMEM].work += moved;
     r->units[U_TENSOR].work += sm->tensor.flops;
+    r->sm_mmas += sm->tensor.mmas;
     r->units[U_ISSUE].work += (double)sm->issue_cycles;
     r->units[U_L2].work += (double)sm->l2_bytes;
     r->units[U_DRAM].work += (double)sm->dram_bytes;

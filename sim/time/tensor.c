@@ -91,15 +91,19 @@ static Sm *peer_of(Sm *sm)
     return rank < sm->group->n ? sm->group->sm[rank] : sm;
 }
 
+static void count_share(Tensor *t, double flops, double rate)
+{
+    t->mmas++;
+    t->flops += flops;
+    t->ideal += flops / rate;
+}
+
 static void count_work(Sm *sm, const TensorOp *t, double rate)
 {
     double share = t->cg2 ? t->flops / 2 : t->flops;
-    sm->tensor.flops += share;
-    sm->tensor.ideal += share / rate;
-    if (t->cg2) {
-        peer_of(sm)->tensor.flops += share;
-        peer_of(sm)->tensor.ideal += share / rate;
-    }
+    count_share(&sm->tensor, share, rate);
+    if (t->cg2)
+        count_share(&peer_of(sm)->tensor, share, rate);
 }
 
 static void close_if_full(Sm *sm)
@@ -252,6 +256,8 @@ void tensor_end(Sm *sm, bool copy, Cycle now)
     e->finished = true;
     if (!copy)
         t->busy += now - e->started;
+    if (!copy && e->cg2)
+        peer_of(sm)->tensor.busy += now - e->started;
     t->running[copy] = false;
     post_done(sm);
     tensor_start(sm, now);

@@ -89,6 +89,8 @@ typedef struct SimResult {
         bank_conflicts; /* conflicts: extra passes */
     uint64_t l2_bytes, dram_bytes, tmem_bytes_ld, tmem_bytes_st;
     uint64_t mma_flops;         /* by the tensor core as executed */
+    uint64_t sm_mmas;           /* MMAs, summed over the tensor cores that ran them: a pair's counts
+                                   twice, a wgmma once */
     double only_limit[U_COUNT]; /* cycles the run would take if only this unit limited (per-SM work
                                    / throughput) */
     uint64_t *pc_issues;        /* [Code.n_ops] times issued, summed: finds loops */
