@@ -162,21 +162,34 @@ static GpuError failed(Gpu *g, const LaunchOp *op, const Code *code, Err *err)
     return gpu_report(g, op->kernel->module, code, err);
 }
 
-/* The CTAs of a cooperative launch wait for each other: they must all be there at once, which only
- * the run with time on all SMs does. With --sms all a timed launch is run once, too. */
-static bool times_in_place(const Gpu *g, const LaunchOp *op, bool timed)
-{
-    return op->cooperative || (timed && g->opt.sms == SMS_ALL);
-}
-
-/* CTAs that the chip holds at once; a launch that does not fit runs, too, where time is not asked.
- */
-static uint32_t resident(KernelRun *k)
+/* All 0 for a launch that does not fit: it runs, too, where time is not asked. */
+static SimPlan plan_of_run(const KernelRun *k)
 {
     SimPlan plan;
     Err err = {0};
     bool ok = sim_plan(&k->sim, k->exec.grid, k->exec.block, k->exec.cluster, &plan, &err);
-    return ok ? plan.resident : 0;
+    return ok ? plan : (SimPlan){0};
+}
+
+/* A run with time that simulates every CTA is the run: of all launches to be timed that are small
+ * enough, or with --sms all. The CTAs of a cooperative launch wait for each other: they must all be
+ * there at once, which only such a run does. */
+static bool times_in_place(const LaunchOp *op, const SimPlan *plan, bool timed)
+{
+    return op->cooperative ||
+           (timed && plan->ctas_total > 0 && plan->ctas_simulated == plan->ctas_total);
+}
+
+/* A program that measures itself must not take instructions for cycles. */
+static void warn_of_clock(Gpu *g, const LaunchOp *op, const Timing *t, const Code *code)
+{
+    char name[256];
+    if (t->in_place || !code->reads_clock || g->said_clock)
+        return;
+    g->said_clock = true;
+    gpu_say("%s reads %%clock or %%globaltimer: they count instructions in a run without time (%s)",
+            cxx_name(name, sizeof name, gpu_kernel_name(op->kernel)),
+            t->wanted ? "--sms all" : "--time");
 }
 
 static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
@@ -187,7 +200,7 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     bool ok = true;
     timing_start(g, op, t, k);
     if (!t->in_place) {
-        k->exec.resident = resident(k);
+        k->exec.resident = plan_of_run(k).resident;
         ok = kernel_run(&a, k, host_threads(g), &stats, &err);
     }
     Err late = {0};
@@ -210,7 +223,6 @@ GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s)
         return e;
     Timing t = {.number = g->n_launches++, .chosen = is_chosen(g, op)};
     t.wanted = t.chosen && g->opt.time;
-    t.in_place = times_in_place(g, op, t.wanted);
     LaunchDesc d = {.model = &g->model,
                     .code = op->kernel->code[clustered],
                     .mem = g->mem,
@@ -224,6 +236,9 @@ GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s)
     KernelRun k;
     kernel_prepare(&d, &k);
     k.exec.print = PRINT_STDOUT;
+    SimPlan plan = plan_of_run(&k);
+    t.in_place = times_in_place(op, &plan, t.wanted);
+    warn_of_clock(g, op, &t, d.code);
     progress(op, t.number);
     e = run_kernel(g, op, &t, &k);
     progress(NULL, 0);

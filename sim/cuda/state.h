@@ -123,7 +123,7 @@ typedef struct Gpu {
     uint64_t n_launches, n_matches;
     Timed *timed;
     uint32_t n_timed, cap_timed;
-    bool said_no_time;
+    bool said_no_time, said_clock;
     char **missing; /* names that have been printed */
     uint32_t n_missing;
 } Gpu;

@@ -1,7 +1,8 @@
 /* Time of chosen launches. A copy of the process (fork) simulates the launch in time while this one
  * runs it functionally, so that memory holds what the whole grid wrote although few SMs may stand
- * for all. The copy writes the report and sends the figures back. A launch that is identical but
- * for addresses to one timed before takes that one's time. */
+ * for all. The copy writes the report and sends the figures back. Where the simulation runs every
+ * CTA there is no copy: it is the run. A launch that is identical but for addresses to one timed
+ * before takes that one's time. */
 #include "sim/cuda/state.h"
 
 #include <errno.h>
@@ -129,7 +130,7 @@ void timing_start(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     if (t->chosen && g->opt.capture)
         capture_write(g, op, t);
     const Timed *known = find_timed(g, t->hash);
-    if (known) {
+    if (known && !(t->in_place && k->exec.code->reads_clock)) {
         t->us = known->us;
         t->cycles = known->cycles;
         if (t->wanted && g->opt.report)

@@ -163,6 +163,7 @@ typedef struct ExecDesc {
     uint32_t dynamic_shared; /* bytes */
     uint32_t n_slots;        /* CTAs resident at once */
     uint32_t n_sms;          /* %nsmid */
+    double clock_ghz;        /* cycles of a nanosecond, for %globaltimer */
     uint64_t footprint;      /* bytes of global memory that the kernel can reach; 0: all of `mem` */
     uint32_t resident;       /* exec_run: CTAs that the chip holds at once; 0: n_sms */
     uint64_t *changes;       /* counts what other warps may notice, for machines that share memory;

@@ -135,12 +135,14 @@ static void mov_cta_sreg(Warp *w, const XInsn *in, uint32_t mask)
     put(w, in, mask, cta_sreg(w->cta, (Sreg)in->imm));
 }
 
-/* %globaltimer counts nanoseconds: here as if at 1 GHz, since nothing in this layer knows the
- * clock. */
+/* Without time both count instructions of the warp's cluster, %globaltimer at the chip's clock. */
 static bool mov_clock(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
     bool high = in->imm == SR_CLOCK_HI || in->imm == SR_GLOBALTIMER_HI;
-    put(x->w, in, mask, high ? x->now >> 32 : x->now);
+    uint64_t t = x->now;
+    if (in->imm >= SR_GLOBALTIMER && x->exec->desc.clock_ghz > 0)
+        t = (uint64_t)((double)t / x->exec->desc.clock_ghz);
+    put(x->w, in, mask, high ? t >> 32 : t);
     return true;
 }
 

@@ -85,6 +85,7 @@ typedef struct Code {
     uint32_t
         local_bytes; /* per thread: the kernel's local variables and those of inlined functions */
     bool uses_global_atomics; /* results may depend on the order of CTAs */
+    bool reads_clock;         /* %clock.. or %globaltimer..: they depend on time */
 } Code;
 
 enum { FUNCTION_STEP = 16 }; /* bytes from the address of a function to that of the next */

@@ -151,8 +151,11 @@ static void emit_insn(Emitter *e, const IrInsn *in)
         out->flags |= CF_UNIFORM;
     if (in->op == OP_BRA)
         out->target = e->block_at[e->ir->block_of[in->target]];
-    for (uint32_t k = 0; k < in->n_opd; k++)
-        emit_operand(e, in, &e->ir->opds[in->opd + k]);
+    for (uint32_t k = 0; k < in->n_opd; k++) {
+        const IrOpd *o = &e->ir->opds[in->opd + k];
+        emit_operand(e, in, o);
+        c->reads_clock |= o->kind == CO_SREG && o->imm >= SR_CLOCK && o->imm <= SR_GLOBALTIMER_HI;
+    }
     TClass tc = op_row[in->op].tclass;
     if (tc == TC_ATOMG || in->op == OP_CP_REDUCE_ASYNC_BULK ||
         in->op == OP_CP_REDUCE_ASYNC_BULK_TENSOR)
