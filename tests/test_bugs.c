@@ -1,8 +1,9 @@
 /* rao check on kernels with one planted bug each: it is found, by its name, at its line; without
  * the bug the checker is silent.
  *
- * tests/bugs/NAME.ptx: line 2 says block, cluster and, where the first parameter is a tensor map,
- * its swizzle. The line with "// BUG kind" is wrong (or stands where something is missing); the
+ * tests/bugs/NAME.ptx: line 2 says block, cluster, where there are several clusters their number
+ * and, where the first parameter is a tensor map, its swizzle. The line with "// BUG kind" is wrong
+ * (or stands where something is missing); the
  * "// FIX text" behind it takes its place in the twin that must be silent. The finding must be at a
  * line with "// AT", or at the line of the bug if there is none. kind: one or more names of
  * kinds.def with | between, or deadlock; "warning" behind it: that does not count as an error. The
@@ -68,17 +69,21 @@ static int64_t line_of(const json_t *o)
 
 static void launch_of(const char *ptx, char *yaml, size_t n)
 {
-    unsigned block, cluster;
-    char swizzle[16] = "";
-    const char *line = strstr(ptx, "// block ");
-    ck_assert(line &&
-              sscanf(line, "// block %u cluster %u map %15s", &block, &cluster, swizzle) >= 2);
+    unsigned block, cluster, clusters = 1;
+    char swizzle[16] = "", text[128];
+    const char *line = strstr(ptx, "// block "), *more;
+    ck_assert(line && sscanf(line, "// block %u cluster %u", &block, &cluster) == 2);
+    snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
+    if ((more = strstr(text, " clusters ")))
+        ck_assert_int_eq(sscanf(more, " clusters %u", &clusters), 1);
+    if ((more = strstr(text, " map ")))
+        ck_assert_int_eq(sscanf(more, " map %15s", swizzle), 1);
     bool wide = strcmp(swizzle, "128B") == 0;
     int len = snprintf(yaml, n,
                        "ptx: k.ptx\ngrid: [%u, 1, 1]\nblock: [%u, 1, 1]\ncluster: [%u, 1, 1]\n"
                        "tensors:\n  x: {dtype: u32, shape: [16384], init: zeros}\n"
                        "  y: {dtype: bf16, shape: [64, 64], init: zeros}\nargs:\n",
-                       cluster, block, cluster);
+                       cluster * clusters, block, cluster);
     if (swizzle[0]) /* 2048 bytes either way */
         len +=
             snprintf(yaml + len, n - (size_t)len,

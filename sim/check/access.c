@@ -1,6 +1,6 @@
 /* Loads, stores and atomics of lanes: shared memory by granule, definedness of what is loaded and
  * stored, and the order that atomics carry. */
-#include "sim/check/core.h"
+#include "sim/check/global.h"
 
 #define WINDOW_BYTES (UINT64_C(1) << 28)
 
@@ -41,6 +41,12 @@ static void find_lanes(const Checker *k, const ExecCtx *x, const XInsn *in, uint
     }
 }
 
+/* A generic address, not of a window. Shared addresses have 32 bits. */
+static bool is_global(uint64_t a)
+{
+    return a > UINT32_MAX && (a < SHARED_WINDOW || a >= GLOBAL_BASE);
+}
+
 /* ---- Order carried by atomics ---- */
 
 static Epoch **sync_loc(Checker *k, uint64_t addr)
@@ -65,16 +71,24 @@ static Epoch **sync_loc(Checker *k, uint64_t addr)
     return &k->locs[h].clk;
 }
 
-/* Strong accesses order: a store releases, a load acquires, an atomic does both. Relaxed ones count
- * too, since a fence may stand beside them. */
-static void carry_order(Checker *k, const ExecCtx *x, uint64_t addr, bool reads, bool writes)
+/* Strong accesses order: a store releases, a load acquires, an atomic does both. Within a cluster
+ * relaxed ones count too, since a fence may stand beside them. */
+static void carry_order(Checker *k, const ExecCtx *x, const XInsn *in, uint64_t addr, bool writes)
 {
     WarpCheck *w = warp_check(k, x->w);
     Epoch *loc = *sync_loc(k, addr);
-    if (reads)
+    uint8_t sem = in->ci->mod[MC_SEM], scope = in->ci->mod[MC_SCOPE];
+    bool far = is_global(addr) && scope != MV_SCOPE_CTA && scope != MV_SCOPE_CLUSTER;
+    if (!writes) {
         clock_join(k, w->clk, loc);
-    if (writes)
-        clock_join(k, loc, w->clk);
+        if (far)
+            release_read(k, warp_index(k, w), addr);
+        return;
+    }
+    clock_join(k, loc, w->clk);
+    if (far)
+        release_write(k, warp_index(k, w), addr,
+                      sem != MV_SEM_RELEASE && sem != MV_SEM_ACQ_REL && sem != MV_SEM_SC);
 }
 
 static bool is_strong(const XInsn *in, const InsnInfo *ii)
@@ -140,21 +154,34 @@ static void check_stored(Checker *k, const Warp *warp, const XInsn *in, const La
 
 /* ---- Accesses ---- */
 
-/* Whether a store of whole words changes nothing: several warps may well write the same value. */
-static bool stores_same(const Checker *k, const Warp *warp, const Lanes *l)
+/* What lane i is about to overwrite, or NULL. */
+static const uint8_t *overwritten(const Checker *k, const Lanes *l, uint32_t i)
 {
-    uint32_t words = l->elem_bytes / 4, per = l->val->n / (l->val->n_elems ? l->val->n_elems : 1u);
-    if (l->elem_bytes % 4 || per < words) /* a register may be wider than what is stored */
+    if (!(l->shared >> i & 1))
+        return mem_ptr(k->x->desc.mem, l->global[i], l->bytes);
+    uint32_t rank = l->addr[i] >> 24, at = l->addr[i] & 0xffffff;
+    bool inside = rank < k->n_ctas && at + l->bytes <= k->x->shared_bytes;
+    return inside ? k->x->ctas[rank].shared + at : NULL;
+}
+
+/* Several warps may well write the same value. Elements below a word have a register each, and one
+ * may be wider than what is stored: its low bytes. */
+bool lanes_store_same(const Checker *k, const Warp *warp, const Lanes *l)
+{
+    uint32_t per = l->val->n / (l->val->n_elems ? l->val->n_elems : 1u), piece;
+    piece = l->elem_bytes < 4 ? l->elem_bytes : 4;
+    if (per * 4 < l->elem_bytes)
         return false;
-    for (uint32_t m = l->shared; m; m &= m - 1) {
-        uint32_t i = first_lane(m), rank = l->addr[i] >> 24, at = l->addr[i] & 0xffffff;
-        if (rank >= k->n_ctas || at + l->bytes > k->x->shared_bytes)
-            return false;
-        const uint8_t *there = k->x->ctas[rank].shared + at;
-        for (uint32_t j = 0; j < l->bytes / 4; j++)
-            if (memcmp(there + 4 * j, &opd_row(warp, l->val, j / words * per + j % words)[i], 4) !=
-                0)
+    for (uint32_t m = l->shared | l->other; m; m &= m - 1) {
+        uint32_t i = first_lane(m);
+        const uint8_t *there = overwritten(k, l, i);
+        for (uint32_t at = 0; there && at < l->bytes; at += piece) {
+            uint32_t slot = at / l->elem_bytes * per + at % l->elem_bytes / 4;
+            if (memcmp(there + at, &opd_row(warp, l->val, slot)[i], piece) != 0)
                 return false;
+        }
+        if (!there)
+            return false;
     }
     return true;
 }
@@ -198,16 +225,25 @@ void access_lanes(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
         uint64_t at =
             l.shared >> first_lane(m) & 1 ? l.addr[first_lane(m)] : l.global[first_lane(m)];
         if (at != last)
-            carry_order(k, x, at, true, false);
+            carry_order(k, x, in, at, false);
         last = at;
     }
     if (l.shared) {
         Act a =
             act_warp(k, x->w, in, (uint16_t)((writes ? ACC_WRITE : 0) | (strong ? ACC_ATOMIC : 0)));
-        if (ii->cls == CL_ST && stores_same(k, x->w, &l))
+        if (ii->cls == CL_ST && lanes_store_same(k, x->w, &l))
             a.flags |= ACC_SAME;
         touch_lanes(k, &l, &a);
         sync_remote(k, a.warp, l.addr[first_lane(l.shared)], a.insn);
+    }
+    if (l.other && !is_local_or_param(in)) {
+        GlobalAct g = {
+            .a = act_warp(k, x->w, in,
+                          (uint16_t)((writes ? ACC_WRITE : 0) | (strong ? ACC_ATOMIC : 0))),
+            .nc = in->ci->mod[MC_NC] != 0,
+            .store = ii->cls == CL_ST ? &l : NULL,
+            .warp = x->w};
+        global_lanes(k, &g, l.global, l.other, l.bytes);
     }
     if (ii->cls == CL_LD)
         load_defined(k, x->w, in, &l, mask);
@@ -223,7 +259,7 @@ void access_lanes(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
         uint64_t at =
             l.shared >> first_lane(m) & 1 ? l.addr[first_lane(m)] : l.global[first_lane(m)];
         if (at != last)
-            carry_order(k, x, at, false, true);
+            carry_order(k, x, in, at, true);
         last = at;
     }
     if (strong && writes)

@@ -62,6 +62,9 @@ Probe *checker_launch(Checker *k, const CheckLaunch *l)
     k->l.roles = roles;
     k->root->first_finding = k->root->n_findings;
     k->active = NULL;
+    k->global = NULL;
+    k->releases = NULL;
+    k->run = 0;
     return &k->probe;
 }
 
@@ -205,6 +208,7 @@ static void on_cluster_start(Probe *probe)
     clear_bar(k, &k->cluster);
     k->n_cells = k->cells ? 1 : 0;
     k->free_cell = 0;
+    k->run = ++k->root->run;
     k->locs = NULL;
     k->n_locs = k->cap_locs = 0;
 }

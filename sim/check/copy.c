@@ -1,6 +1,6 @@
 /* Asynchronous copies: TMA and bulk copies into and out of shared memory, cp.async. What they
  * captured is in their Async record. */
-#include "sim/check/core.h"
+#include "sim/check/global.h"
 
 enum { CTA_OFFSET = 0xffffff };
 
@@ -25,6 +25,8 @@ static uint32_t signalled(const Op *op, uint32_t r)
 
 typedef struct Load {
     uint32_t smem, ranks; /* destination: address, CTAs */
+    const Async *box;     /* source: a tensor's, or */
+    uint64_t from;        /* global memory here; 0: neither */
     uint8_t swizzle;      /* 1 + Swizzle, 0 unknown */
 } Load;
 
@@ -51,6 +53,12 @@ static void load(Checker *k, const ExecCtx *x, const XInsn *in, const Op *op, co
         b->load_insn = a.insn;
         b->load_warp = a.warp;
     }
+    GlobalAct g = {.a = a}; /* read when it has arrived, wherever */
+    g.a.flags = ACC_ASYNC;
+    if (l->box)
+        global_box(k, &g, l->box);
+    else if (l->from)
+        global_span(k, &g, l->from, op->bytes);
     warp_tick(k, w);
 }
 
@@ -67,6 +75,7 @@ static void loads(Checker *k, const ExecCtx *x, const XInsn *in)
         if (exec_begins(in, "cp_async_bulk_tensor")) {
             l = (Load){.smem = as->u.tma.smem,
                        .ranks = as->u.tma.mask,
+                       .box = as,
                        .swizzle = (uint8_t)(1 + modes[as->u.tma.map.swizzle])};
         } else if (exec_begins(in, "cp_async_bulk_s2s") ||
                    exec_begins(in, "cp_reduce_async_bulk_s2s")) {
@@ -75,7 +84,7 @@ static void loads(Checker *k, const ExecCtx *x, const XInsn *in)
             a.agent = NO_AGENT; /* its end is seen at the destination only */
             shared_touch(k, as->u.bulk.smem, op->bytes, &a);
         } else {
-            l = (Load){.smem = as->u.bulk.smem, .ranks = as->u.bulk.mask};
+            l = (Load){.smem = as->u.bulk.smem, .ranks = as->u.bulk.mask, .from = as->u.bulk.gaddr};
         }
         load(k, x, in, op, &l);
     }
@@ -108,6 +117,19 @@ static void cancel(Checker *k, const ExecCtx *x, const XInsn *in)
     }
 }
 
+/* Reductions are atomic. */
+static void store_global(Checker *k, const ExecCtx *x, const XInsn *in, const Async *as,
+                         uint32_t bytes, bool tensor)
+{
+    bool reduces = exec_begins(in, "cp_reduce");
+    GlobalAct g = {.a = act_async(k, x->w, in, AK_BULK_WRITE,
+                                  (uint16_t)(ACC_WRITE | ACC_ASYNC | (reduces ? ACC_ATOMIC : 0)))};
+    if (tensor)
+        global_box(k, &g, as);
+    else
+        global_span(k, &g, as->u.bulk.gaddr, bytes);
+}
+
 static void stores(Checker *k, const ExecCtx *x, const XInsn *in)
 {
     WarpCheck *w = warp_check(k, x->w);
@@ -123,6 +145,7 @@ static void stores(Checker *k, const ExecCtx *x, const XInsn *in)
         uint32_t at = x->cta->rank << 24 | (smem & CTA_OFFSET);
         agent_of(k, a.warp, AK_BULK_WRITE);
         shared_touch(k, at, op->bytes, &a);
+        store_global(k, x, in, as, op->bytes, tensor);
         w->bulk_insn = a.insn;
         w->bulk_open = true;
         bool four = tensor && as->u.tma.rows4;
@@ -144,8 +167,11 @@ static void ldgsts(Checker *k, const ExecCtx *x, const XInsn *in)
             continue;
         const Async *as = record(x, op);
         Act a = act_async(k, x->w, in, AK_CP, ACC_WRITE);
+        GlobalAct g = {.a = act_async(k, x->w, in, AK_CP, 0)};
         for (uint32_t m = as->u.ldgsts.lanes; m; m &= m - 1) {
             uint32_t at = as->u.ldgsts.dst[first_lane(m)];
+            global_span(k, &g, as->u.ldgsts.src[first_lane(m)],
+                        as->u.ldgsts.src_bytes[first_lane(m)]);
             at = x->cta->rank << 24 | (at & CTA_OFFSET);
             shared_touch(k, at, as->u.ldgsts.bytes, &a);
             shared_set_valid(k, at, as->u.ldgsts.bytes, true, 0);

@@ -93,6 +93,7 @@ typedef enum AgentKind { /* of a warp, besides itself */
                          AK_BULK_WRITE,
                          AK_CP,
                          AK_WG,
+                         AK_NEWS, /* what it has learnt of other clusters: release.c */
                          AK_OF_WARP,
                          AK_WARP = AK_OF_WARP,
                          AK_MBAR
@@ -180,8 +181,9 @@ typedef struct WarpCheck {
     uint32_t n_flying, wg_fences;
     Epoch *remote; /* [n_ctas] time of the last access to that CTA's shared memory, 0: none */
     uint32_t *remote_insn;
-    uint32_t regs; /* setmaxnreg */
-    uint32_t want; /* registers it waits for, 0: none */
+    struct Acquired *acquired; /* or NULL */
+    uint32_t regs;             /* setmaxnreg */
+    uint32_t want;             /* registers it waits for, 0: none */
     uint32_t want_insn;
     bool ended;
 } WarpCheck;
@@ -247,6 +249,9 @@ struct Checker {
     uint32_t cap_locs, n_locs;
     FindingEntry *findings;
     uint32_t n_findings, cap_findings, first_finding; /* first of this launch */
+    struct GlobalShadow *global;                      /* root: of the launch, or NULL */
+    struct ReleaseTable *releases;                    /* the same */
+    uint32_t run;         /* the cluster that runs, from 1; root: how many so far */
     uint32_t faulty_warp; /* of the cluster: whose instruction was executed last */
     struct Suppression *suppressions;
     uint32_t n_suppressions;
@@ -269,8 +274,9 @@ void clock_free(Checker *k, Epoch *c);
 void clock_join(const Checker *k, Epoch *to, const Epoch *from);
 /* What a clock says about warps, in so many sections of all_warps entries before the other agents:
  * that what a warp did until then is visible; that its generic writes have passed a proxy fence;
- * that it was executed, as a relaxed cluster barrier tells. */
-enum { CLK_VISIBLE, CLK_FENCED, CLK_EXECUTED, CLK_SECTIONS };
+ * the same for writes to global memory; that a fence of gpu scope stands behind it; that it was
+ * executed, as a relaxed cluster barrier tells. */
+enum { CLK_VISIBLE, CLK_FENCED, CLK_FENCED_GLOBAL, CLK_GPU, CLK_EXECUTED, CLK_SECTIONS };
 static inline uint32_t clock_at(const Checker *k, uint32_t section, uint32_t w)
 {
     return section * k->all_warps + w;

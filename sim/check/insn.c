@@ -49,22 +49,34 @@ static void check_aligned(Checker *k, const ExecCtx *x, const XInsn *in, uint32_
 
 /* ---- Classes ---- */
 
+static void pass_fence(const Checker *k, WarpCheck *w, uint32_t section)
+{
+    for (uint32_t i = 0; i < k->all_warps; i++)
+        if (w->clk[clock_at(k, section, i)] < w->clk[i])
+            w->clk[clock_at(k, section, i)] = w->clk[i];
+}
+
 /* fence.proxy.async: everything this warp knows of has passed the fence. That also serves a thread
  * which fences after it has acquired what others wrote. */
 static void fence_proxy(Checker *k, const Warp *warp, const XInsn *in)
 {
     WarpCheck *w = warp_check(k, warp);
-    if (in->ci->mod[MC_SS] == MV_SS_GLOBAL)
-        return;
-    for (uint32_t i = 0; i < k->all_warps; i++)
-        if (w->clk[clock_at(k, CLK_FENCED, i)] < w->clk[i])
-            w->clk[clock_at(k, CLK_FENCED, i)] = w->clk[i];
+    uint8_t ss = in->ci->mod[MC_SS];
+    if (ss != MV_SS_GLOBAL)
+        pass_fence(k, w, CLK_FENCED);
+    if (ss == 0 || ss == MV_SS_GLOBAL)
+        pass_fence(k, w, CLK_FENCED_GLOBAL);
     warp_tick(k, w);
 }
 
-/* fence, membar, fence.mbarrier_init: what a relaxed arrival on the cluster barrier hands on. */
-static void fence(Checker *k, WarpCheck *w)
+/* fence, membar, fence.mbarrier_init: what a relaxed arrival on the cluster barrier hands on; with
+ * gpu scope, what a relaxed write to global memory does. */
+static void fence(Checker *k, WarpCheck *w, const XInsn *in)
 {
+    uint8_t scope = in->ci->mod[MC_SCOPE], level = in->ci->mod[MC_LEVEL];
+    if (scope == MV_SCOPE_GPU || scope == MV_SCOPE_SYS || level == MV_LEVEL_GL ||
+        level == MV_LEVEL_SYS)
+        pass_fence(k, w, CLK_GPU);
     if (!w->fenced)
         w->fenced = clock_new(k);
     memcpy(w->fenced, w->clk, k->n_agents * sizeof *w->clk);
@@ -89,7 +101,7 @@ void plain_class(Checker *k, const Warp *warp, const XInsn *in, const InsnInfo *
     if (ii->cls == CL_FENCE_PROXY)
         fence_proxy(k, warp, in);
     if (ii->cls == CL_FENCE)
-        fence(k, warp_check(k, warp));
+        fence(k, warp_check(k, warp), in);
     if (ii->cls == CL_WGMMA_FENCE)
         warp_check(k, warp)->wg_fences++;
     if (in->ci->op == OP_CLC_IS_CANCELED) {
@@ -142,7 +154,7 @@ static void before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
         w->wg_fences++;
         break;
     case CL_FENCE:
-        fence(k, w);
+        fence(k, w, in);
         break;
     case CL_TMEM_WAIT_LD:
         wait_ld(w, k);
