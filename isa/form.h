@@ -60,7 +60,7 @@ typedef enum CountRule {
     CR_WGMMA,
     CR_LANES,
     CR_TWONUM,
-    CR_AFRAG, /* registers of a fragment of mma.sync */
+    CR_AFRAG, /* registers of a fragment of mma.sync or wmma */
     CR_BFRAG,
     CR_DFRAG
 } CountRule;
@@ -122,13 +122,14 @@ bool form_match(const Forms *fs, const Form *f, const int32_t *words, uint32_t n
 /* The expected type of operand k, T_NONE if any register will do. */
 PtxType form_opd_type(const Form *f, const ModSet *ms, uint32_t k);
 
-/* The number of elements a vector operand must have, 0 if any. */
-/* m, n and k of a value of mma_shape. */
+/* m, n and k of a value of mma_shape, and of wmma_shape. */
 typedef struct MatShape {
     uint16_t m, n, k;
 } MatShape;
 MatShape form_mma_shape(uint8_t value);
+MatShape form_wmma_shape(uint8_t value);
 
+/* The number of elements a vector operand must have, 0 if any. */
 uint32_t form_opd_count(const Form *f, const ModSet *ms, uint32_t k);
 
 /* Is the tied operand to be written with these modifiers? */

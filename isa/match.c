@@ -189,6 +189,11 @@ static MatShape shape_of_text(const char *s)
     return (MatShape){.m = dim[1], .n = dim[2], .k = dim[3]};
 }
 
+MatShape form_wmma_shape(uint8_t value)
+{
+    return shape_of_text(mod_value_text(MC_WMMASHAPE, value));
+}
+
 /* Every mma.sync that runs asks; the text is read once, whichever thread comes first. */
 MatShape form_mma_shape(uint8_t value)
 {
@@ -217,14 +222,20 @@ static uint32_t fragment_count(uint32_t elements, uint32_t bits)
     return elements * bits / 32 / (bits == 64 ? 64 : 32);
 }
 
+/* A load of wmma has one type, that of its fragment; fragments of f16 have 8 registers in every
+ * shape, as they had on sm_70. */
 static uint32_t mma_count(const ModSet *ms, CountRule rule)
 {
-    MatShape s = form_mma_shape(ms->mod[MC_MMASHAPE]);
+    enum { WMMA_F16 = 8 };
+    bool wmma = ms->mod[MC_WMMASHAPE] != 0;
+    MatShape s =
+        wmma ? form_wmma_shape(ms->mod[MC_WMMASHAPE]) : form_mma_shape(ms->mod[MC_MMASHAPE]);
     if (rule == CR_DFRAG)
         return fragment_count(s.m * s.n, type_info[ms->type[0]].bits);
-    uint32_t rows = rule == CR_AFRAG ? s.m : s.n,
-             bits = element_bits(ms, ms->type[rule == CR_AFRAG ? 1 : 2]);
-    return fragment_count(rows * s.k, bits);
+    uint32_t rows = rule == CR_AFRAG ? s.m : s.n, type = ms->type[rule == CR_AFRAG ? 1 : 2];
+    if (wmma && type == T_NONE)
+        type = ms->type[0];
+    return wmma && type == T_F16 ? WMMA_F16 : fragment_count(rows * s.k, element_bits(ms, type));
 }
 
 uint32_t form_opd_count(const Form *f, const ModSet *ms, uint32_t k)

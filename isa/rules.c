@@ -313,6 +313,9 @@ static const char *mma_types(OpCode op, const ModSet *ms)
 {
     static const TypeSet fp8 = BIT(T_E4M3) | BIT(T_E5M2), i8 = BIT(T_U8) | BIT(T_S8),
                          i4 = BIT(T_U4) | BIT(T_S4);
+    bool by_rows = ms->mod[MC_LAYOUT] == MV_LAYOUT_ROW && ms->mod[MC_LAYOUT_B] == MV_LAYOUT_B_COL;
+    if (op >= OP_MMA_SYNC_F32 && op <= OP_MMA_SYNC_B1 && !by_rows)
+        return "A is .row and B is .col";
     if (op != OP_MMA_SYNC_F32 && op != OP_MMA_SYNC_F16 && op != OP_MMA_SYNC_S32)
         return NULL;
     MatShape shape = form_mma_shape(ms->mod[MC_MMASHAPE]);
@@ -324,6 +327,33 @@ static const char *mma_types(OpCode op, const ModSet *ms)
     if (shape.k * bits != 128 && (shape.k * bits != 256 || shape.m == 8))
         return "this shape does not exist for these types";
     return NULL;
+}
+
+/* Types and shapes of wmma; 4-bit integers only as A by rows and B by columns. */
+static const char *wmma_types(OpCode op, const ModSet *ms)
+{
+    if (op < OP_WMMA_LOAD_A || op > OP_WMMA_B1)
+        return NULL;
+    bool of_a = op == OP_WMMA_LOAD_A, of_b = op == OP_WMMA_LOAD_B;
+    bool mma = op == OP_WMMA_S32 || op == OP_WMMA_B1;
+    bool of_d = op == OP_WMMA_LOAD_C || op == OP_WMMA_STORE_D;
+    uint32_t type = ms->type[mma], shape = ms->mod[MC_WMMASHAPE];
+    bool i4 = type == T_U4 || type == T_S4;
+    if (of_a || of_b || op == OP_WMMA_S32) {
+        uint32_t only = i4 ? MV_WMMASHAPE_M8N8K32 : type == T_TF32 ? MV_WMMASHAPE_M16N16K8 : 0;
+        if (only ? shape != only : shape > MV_WMMASHAPE_M32N8K16)
+            return "this shape does not exist for this type";
+    }
+    if (of_d) {
+        bool f64 = shape == MV_WMMASHAPE_M8N8K4, f32 = shape == MV_WMMASHAPE_M16N16K8,
+             s32 = shape >= MV_WMMASHAPE_M8N8K32;
+        if (f64 != (type == T_F64) || (f32 && type != T_F32) || (s32 && type != T_S32))
+            return "this shape does not exist for this type";
+    }
+    bool a_rows = !(of_a || mma) || ms->mod[MC_LAYOUT] == MV_LAYOUT_ROW,
+         b_columns = !(of_b || mma) || (mma ? ms->mod[MC_LAYOUT_B] == MV_LAYOUT_B_COL
+                                            : ms->mod[MC_LAYOUT] == MV_LAYOUT_COL);
+    return (i4 || op == OP_WMMA_B1) && !(a_rows && b_columns) ? "A is .row and B is .col" : NULL;
 }
 
 const char *form_rule_broken(const Form *f, OpCode op, const ModSet *ms)
@@ -338,5 +368,6 @@ const char *form_rule_broken(const Form *f, OpCode op, const ModSet *ms)
     s = s ? s : copies(op, ms);
     s = s ? s : tensor_cores(op, ms);
     s = s ? s : mma_types(op, ms);
+    s = s ? s : wmma_types(op, ms);
     return s ? s : wgmma_types(op, ms);
 }

@@ -1,5 +1,5 @@
-/* Which mma.sync and wgmma forms are legal, against ptxas: every shape with every choice of types
- * of one width is put together here from the sizes of fragments, read by our parser for two
+/* Which mma.sync, wmma and wgmma forms are legal, against ptxas: every shape with every choice of
+ * types of one width is put together here from the sizes of fragments, read by our parser for two
  * targets, and shown to ptxas, which names each line that it refuses. Where there is no ptxas, the
  * numbers of forms that ptxas 13.0 accepted stand for it. */
 #include <check.h>
@@ -44,9 +44,29 @@ static void put_fragment(char *s, int elements, const Type *t)
     put(s, "}");
 }
 
+static char *next_form(void)
+{
+    char *s = form[n_forms++];
+    ck_assert_int_lt(n_forms, MAX_FORMS);
+    s[0] = 0;
+    return s;
+}
+
+/* Only .row.col exists, and in this order. */
+static void make_other_layouts(void)
+{
+    static const char *const layout[] = {"row.row", "col.row", "col.col"};
+    for (int i = 0; i < 3; i++)
+        put(next_form(),
+            "mma.sync.aligned.m16n8k16.%s.f32.f16.f16.f32 "
+            "{%%f0,%%f1,%%f2,%%f3},{%%r0,%%r1,%%r2,%%r3},{%%r0,%%r1},{%%f0,%%f1,%%f2,%%f3};",
+            layout[i]);
+}
+
 static void make_forms(void)
 {
     n_forms = 0;
+    make_other_layouts();
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t d = 0; d < sizeof results / sizeof *results; d++)
             for (size_t a = 0; a < sizeof types / sizeof *types; a++)
@@ -54,9 +74,7 @@ static void make_forms(void)
                     const int *m = shapes[i];
                     if (types[a].bits != types[b].bits)
                         continue;
-                    char *s = form[n_forms++];
-                    ck_assert_int_lt(n_forms, MAX_FORMS);
-                    s[0] = 0;
+                    char *s = next_form();
                     put(s, "mma.sync.aligned.m%dn%dk%d.row.col.%s.%s.%s.%s ", m[0], m[1], m[2],
                         results[d].name, types[a].name, types[b].name, results[d].name);
                     put_fragment(s, m[0] * m[1], &results[d]);
@@ -70,14 +88,102 @@ static void make_forms(void)
                 }
 }
 
+/* ---- wmma ---- */
+
+static const char *const wmma_shapes[] = {"m16n16k16", "m8n32k16", "m32n8k16", "m16n16k8",
+                                          "m8n8k4",    "m8n8k32",  "m8n8k128"};
+static const Type wmma_types[] = {{"f16", 16}, {"bf16", 16}, {"tf32", 32}, {"s8", 8}, {"u8", 8},
+                                  {"s4", 4},   {"u4", 4},    {"f64", 64},  {"b1", 1}};
+static const char *const layouts[] = {"row", "col"};
+
+static void put_wmma_fragment(char *s, const char *shape, char matrix, const Type *t)
+{
+    enum { F16_ELEMENTS = 512 }; /* 8 registers, whatever the shape */
+    int m, n, k;
+    ck_assert_int_eq(sscanf(shape, "m%dn%dk%d", &m, &n, &k), 3);
+    bool fixed = matrix != 'c' && strcmp(t->name, "f16") == 0;
+    int elements = matrix == 'a' ? m * k : matrix == 'b' ? k * n : m * n;
+    put_fragment(s, fixed ? F16_ELEMENTS : elements, t);
+}
+
+static void make_wmma_access(const char *shape, const char *layout, const Type *t, char matrix,
+                             int how)
+{
+    static const char *const spaces[] = {"", ".global", ".shared", ".shared::cta"};
+    char *s = next_form();
+    put(s, "wmma.%s.%c.sync.aligned.%s.%s%s.%s ", matrix == 'd' ? "store" : "load", matrix, layout,
+        shape, spaces[how % 4], t->name);
+    put(s, matrix == 'd' ? "[%%rd1]," : "");
+    put_wmma_fragment(s, shape, matrix == 'd' ? 'c' : matrix, t);
+    put(s, matrix == 'd' ? "" : ",[%%rd1]");
+    put(s, how % 3 == 0 ? ";" : how % 3 == 1 ? ",%%r30;" : ",48;");
+}
+
+/* C and D as the manual has them; ptxas takes some for shapes that multiply no such type. */
+static bool wmma_result(size_t shape, const Type *t)
+{
+    if (shape < 3)
+        return t->bits < 64;
+    return strcmp(t->name, shape == 3 ? "f32" : shape == 4 ? "f64" : "s32") == 0;
+}
+
+static void make_wmma_loads(void)
+{
+    n_forms = 0;
+    int how = 0;
+    for (size_t i = 0; i < sizeof wmma_shapes / sizeof *wmma_shapes; i++)
+        for (int l = 0; l < 2; l++) {
+            for (size_t t = 0; t < sizeof wmma_types / sizeof *wmma_types; t++)
+                for (int m = 0; m < 2 && (wmma_types[t].bits < 64 || i == 4); m++)
+                    make_wmma_access(wmma_shapes[i], layouts[l], &wmma_types[t], "ab"[m], how++);
+            for (size_t t = 0; t < sizeof results / sizeof *results; t++)
+                for (int m = 0; m < 2 && wmma_result(i, &results[t]); m++)
+                    make_wmma_access(wmma_shapes[i], layouts[l], &results[t], "cd"[m], how++);
+        }
+}
+
+static void make_wmma_product(const char *shape, int l, const Type *d, const Type *a, const Type *c,
+                              const char *end)
+{
+    char *s = next_form();
+    put(s, "wmma.mma%s.sync.aligned.%s.%s.%s.%s", a->bits == 1 ? ".and.popc" : "", layouts[l % 2],
+        layouts[l / 2], shape, d->name);
+    put(s, a->bits == 16 && a->name[0] == 'f' ? "" : ".%s.%s", a->name, a->name);
+    put(s, ".%s%s ", c->name, end);
+    put_wmma_fragment(s, shape, 'c', d);
+    put(s, ",");
+    put_wmma_fragment(s, shape, 'a', a);
+    put(s, ",");
+    put_wmma_fragment(s, shape, 'b', a);
+    put(s, ",");
+    put_wmma_fragment(s, shape, 'c', c);
+    put(s, ";");
+}
+
+static void make_wmma_products(void)
+{
+    n_forms = 0;
+    for (size_t i = 0; i < sizeof wmma_shapes / sizeof *wmma_shapes; i++)
+        for (int l = 0; l < 4; l++)
+            for (size_t t = 0; t < sizeof wmma_types / sizeof *wmma_types; t++)
+                for (size_t d = 0; d < sizeof results / sizeof *results; d++) {
+                    const Type *a = &wmma_types[t], *r = &results[d];
+                    if (a->bits == 64 && i != 4) /* as above: not in the manual */
+                        continue;
+                    make_wmma_product(wmma_shapes[i], l, r, a, r, "");
+                    if (strcmp(a->name, "f16") == 0 && d < 2)
+                        make_wmma_product(wmma_shapes[i], l, r, a, &results[!d], "");
+                    if (a->bits <= 8)
+                        make_wmma_product(wmma_shapes[i], l, r, a, r, ".satfinite");
+                }
+}
+
 /* wgmma of two sizes, A in shared memory or registers, with and without the
  * operands that transpose. */
 static void make_wgmma(int n, int k, const Type *d, const Type *a, const Type *b, int kind)
 {
     bool regs = kind & 1, trans = kind & 2, ints = strcmp(d->name, "s32") == 0;
-    char *s = form[n_forms++];
-    ck_assert_int_lt(n_forms, MAX_FORMS);
-    s[0] = 0;
+    char *s = next_form();
     put(s, "wgmma.mma_async.sync.aligned.m64n%dk%d.%s.%s.%s ", n, k, d->name, a->name, b->name);
     put_fragment(s, 16 * n, d);
     put(s, ",%s,%%rd1,%%p0", regs ? "{%r0,%r1,%r2,%r3}" : "%rd0");
@@ -170,10 +276,10 @@ static const struct {
     void (*make)(void);
     const char *target;
     int accepted; /* by ptxas 13.0 */
-} groups[] = {{make_forms, "sm_90a", 51},
-              {make_forms, "sm_100a", 51},
-              {make_wgmmas, "sm_90a", 48},
-              {make_wgmmas, "sm_100a", 0}};
+} groups[] = {{make_forms, "sm_90a", 51},          {make_forms, "sm_100a", 51},
+              {make_wgmmas, "sm_90a", 48},         {make_wgmmas, "sm_100a", 0},
+              {make_wmma_loads, "sm_90a", 114},    {make_wmma_loads, "sm_100a", 114},
+              {make_wmma_products, "sm_90a", 121}, {make_wmma_products, "sm_100a", 121}};
 
 START_TEST(legal_forms_are_those_of_ptxas)
 {
@@ -192,7 +298,7 @@ int main(void)
 {
     Suite *s = suite_create("mma_forms");
     TCase *tc = tcase_create("all");
-    tcase_add_loop_test(tc, legal_forms_are_those_of_ptxas, 0, 4);
+    tcase_add_loop_test(tc, legal_forms_are_those_of_ptxas, 0, 8);
     tcase_set_timeout(tc, 120);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);

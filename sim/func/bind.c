@@ -15,6 +15,16 @@ bool exec_unsupported(const Code *c, const CodeInsn *in, Bound *out)
     return false;
 }
 
+/* Rows that lowering replaces by others (lower/build_wmma.c). */
+#define LOWERED(name)                                                                              \
+    bool exec_##name(const Code *c, const CodeInsn *in, Bound *out)                                \
+    {                                                                                              \
+        return exec_unsupported(c, in, out);                                                       \
+    }
+LOWERED(wmma_load)
+LOWERED(wmma_store)
+LOWERED(wmma_mma)
+
 #define REFUSED(word, reason)                                                                      \
     bool exec_refuse_##word(const Code *c, const CodeInsn *in, Bound *out)                         \
     {                                                                                              \

@@ -365,7 +365,8 @@ static bool build_insn(Frame *fr, const Insn *in, uint32_t ptx)
         }
         return true;
     default:
-        return build_generic(fr, in, ptx);
+        return in->op >= OP_WMMA_LOAD_A && in->op <= OP_WMMA_B1 ? build_wmma(fr, in, ptx)
+                                                                : build_generic(fr, in, ptx);
     }
 }
 
@@ -427,6 +428,18 @@ bool build_body(Frame *fr)
     return true;
 }
 
+/* Where a lane stands in a matrix fragment; removed again if no wmma asks. */
+static void emit_lane(Frame *fr)
+{
+    Ir *ir = fr->ir;
+    Cell lane = ir_val(ir, false);
+    fr->lane_g = ir_val(ir, false);
+    fr->lane_q = ir_val(ir, false);
+    emit_sreg(fr, lane, SR_LANEID);
+    ir_simple(ir, OP_SHR, T_U32, (Cell[]){fr->lane_g, lane, ir_const(ir, 2)}, 1, 2);
+    ir_simple(ir, OP_AND_BITS, T_B32, (Cell[]){fr->lane_q, lane, ir_const(ir, 3)}, 1, 2);
+}
+
 bool build_ir(Ir *ir, Err *err)
 {
     const Func *f = ir->func;
@@ -438,6 +451,7 @@ bool build_ir(Ir *ir, Err *err)
     fr.param = arena_new(ir->a, Cell, ir->module->n_vars + 1);
     for (uint32_t v = 0; v < ir->module->n_vars; v++)
         fr.param[v] = CELL_SINK;
+    emit_lane(&fr);
     if (ir->layout->clustered) { /* removed again if no shared symbol is used */
         Cell rank = ir_val(ir, false);
         fr.rank_base = ir_val(ir, false);

@@ -1,5 +1,6 @@
 /* Shared by the files that turn PTX into the intermediate form: build.c (operands, bodies),
- * build_move.c (moves and what becomes moves), build_call.c (call parameters, inlining). */
+ * build_move.c (moves and what becomes moves), build_wmma.c (wmma as mma.sync and loads),
+ * build_call.c (call parameters, inlining). */
 #ifndef RAO_LOWER_BUILD_H
 #define RAO_LOWER_BUILD_H
 
@@ -18,6 +19,7 @@ typedef struct Frame { /* one function instance being copied in */
     const bool *is_kernel_param;
     uint32_t local_base;          /* offset of its local variables: behind those of its callers */
     Cell rank_base;               /* CTA rank << 24, when the kernel runs in clusters */
+    Cell lane_g, lane_q;          /* %laneid / 4 and % 4, for wmma */
     Cell carry;                   /* CC.CF: a predicate; not kept across calls, says PTX */
     uint32_t ptx_at;              /* of the call, for inlined bodies */
     uint32_t *ret_fix, n_ret_fix; /* branches to the end */
@@ -47,6 +49,9 @@ bool build_vector_move(Frame *fr, const Insn *in, uint32_t ptx);
 bool build_cvta(Frame *fr, const Insn *in, uint32_t ptx);
 bool build_cvt_int(Frame *fr, const Insn *in, uint32_t ptx);
 bool build_split(Frame *fr, const Insn *in, uint32_t ptx);
+
+/* build_wmma.c */
+bool build_wmma(Frame *fr, const Insn *in, uint32_t ptx);
 
 /* build_call.c */
 bool build_is_call_param(const Frame *fr, const Operand *o);
