@@ -1,4 +1,4 @@
-/* Declarations: registers, variables, parameters, initialisers; and where variables lie. */
+/* Declarations: registers, variables, parameters, initialisers. */
 #include "isa/parse.h"
 
 #include <string.h>
@@ -290,6 +290,13 @@ static bool put_scalar(Parser *p, Init *in, uint64_t at, uint64_t value, Loc loc
     return true;
 }
 
+void need_var(Parser *p, int32_t var, Loc loc)
+{
+    Var *v = &p->m->vars[var];
+    if (v->needed.line == 0)
+        v->needed = loc;
+}
+
 /* sym, sym + n, generic(sym) + n */
 static bool init_symbol(Parser *p, Init *in, uint64_t at, uint8_t shift)
 {
@@ -301,9 +308,10 @@ static bool init_symbol(Parser *p, Init *in, uint64_t at, uint8_t shift)
     if (p->tok.kind != TOK_WORD)
         return expected(p, "the name of a variable or function");
     Name *name = names_get(&p->names, p->tok.text, p->tok.len);
-    if (name->sym.kind == SYM_VAR)
+    if (name->sym.kind == SYM_VAR) {
         r.var = name->sym.index;
-    else if (name->sym.kind == SYM_FUNC)
+        need_var(p, r.var, p->tok.loc);
+    } else if (name->sym.kind == SYM_FUNC)
         r.func = name->sym.index;
     else
         return fail_at(p, p->tok.loc, ERR_SEMANTIC,
@@ -447,14 +455,19 @@ static bool parse_init(Parser *p, Var *v, VarShape *s)
     return good;
 }
 
-static bool parse_var_name(Parser *p, Var *v, VarShape *s)
+/* The name and dimensions; *before: the variable that an .extern declaration made, or that this
+ * .extern declares again, else -1. */
+static bool parse_var_name(Parser *p, Var *v, VarShape *s, int32_t *before)
 {
     if (p->tok.kind != TOK_WORD || memchr(p->tok.text, '.', p->tok.len))
         return expected(p, "the name of a variable");
     Name *name = names_get(&p->names, p->tok.text, p->tok.len);
     v->loc = p->tok.loc;
     v->func = p->func;
-    v->name = unique_name(p, name); /* before the name means the variable */
+    bool again = name->sym.kind == SYM_VAR && name->sym.depth == 0 && p->depth == 0 &&
+                 (v->is_extern || p->m->vars[name->sym.index].is_extern);
+    *before = again ? name->sym.index : -1;
+    v->name = again ? name->s : unique_name(p, name); /* before the name means the variable */
     advance(p);
     if (at_punct(p, '<'))
         return fail_at(p, p->tok.loc, ERR_UNSUPPORTED,
@@ -464,13 +477,23 @@ static bool parse_var_name(Parser *p, Var *v, VarShape *s)
     if (!parse_dims(p, s) || !shape_bytes(p, s, v->loc, &v->size))
         return false;
     Sym sym = {.kind = SYM_VAR, .index = (int32_t)p->m->n_vars, .loc = v->loc};
-    bool again = name->sym.kind == SYM_VAR && name->sym.depth == 0 && p->depth == 0 &&
-                 (v->is_extern || p->m->vars[name->sym.index].is_extern);
-    if (again) /* an .extern declaration and its definition, or two declarations */
-        names_bind(&p->names, name, false, sym);
-    else if (strcmp(name->s, "_") != 0 && !declare(p, name, sym, "variable"))
-        return false;
-    return true;
+    return again || strcmp(name->s, "_") == 0 || declare(p, name, sym, "variable");
+}
+
+/* A definition takes the place of its .extern declaration, whose users keep their index; a second
+ * declaration adds its alignment and, where the first left it open, its size. */
+static void merge_var(Var *old, const Var *v)
+{
+    Loc needed = old->needed;
+    uint32_t align = old->align > v->align ? old->align : v->align;
+    uint64_t size = old->size > v->size ? old->size : v->size;
+    if (v->is_extern) {
+        old->size = old->is_extern ? size : old->size;
+    } else {
+        *old = *v;
+        old->needed = needed;
+    }
+    old->align = align;
 }
 
 bool parse_vars(Parser *p, Space space, bool is_extern)
@@ -481,17 +504,25 @@ bool parse_vars(Parser *p, Space space, bool is_extern)
         return false;
     do {
         Var v = base;
-        if (!parse_var_name(p, &v, &s))
+        int32_t before;
+        if (!parse_var_name(p, &v, &s, &before))
             return false;
-        int32_t at = add_var(p, &v);
+        int32_t at = before < 0 ? add_var(p, &v) : before;
+        if (before >= 0 && p->m->vars[before].space != space)
+            return fail_at(p, v.loc, ERR_SEMANTIC,
+                           "'%.60s' is declared in another state space on line %u", v.name,
+                           p->m->vars[before].loc.line);
         if (accept(p, '=')) {
             if (!parse_init(p, &v, &s))
                 return false;
-            p->m->vars[at] = v;
         } else if (s.open && !is_extern && space != SP_PARAM) {
             return fail_at(p, v.loc, ERR_SEMANTIC, "'%.60s[]' needs a size or initial values",
                            v.name);
         }
+        if (before < 0)
+            p->m->vars[at] = v;
+        else
+            merge_var(&p->m->vars[at], &v);
     } while (accept(p, ','));
     return expect(p, ';');
 }
@@ -506,75 +537,9 @@ bool parse_param(Parser *p, int32_t *var)
     advance(p);
     Var v = {.space = SP_PARAM};
     VarShape s = {0};
-    if (!parse_var_type(p, &v, &s) || !parse_var_name(p, &v, &s))
+    int32_t before;
+    if (!parse_var_type(p, &v, &s) || !parse_var_name(p, &v, &s, &before))
         return false;
     *var = add_var(p, &v);
     return true;
-}
-
-/* ---- Layout ---- */
-
-static uint64_t place(Var *v, uint64_t at)
-{
-    uint64_t align = v->align ? v->align : 1;
-    v->offset = (at + align - 1) & ~(align - 1);
-    return v->offset + v->size;
-}
-
-static uint64_t place_all(Module *m, Space space, int32_t func, bool want_extern, uint64_t at)
-{
-    for (uint32_t i = 0; i < m->n_vars; i++) {
-        Var *v = &m->vars[i];
-        if (v->space == space && v->func == func && v->is_extern == want_extern)
-            at = place(v, at);
-    }
-    return at;
-}
-
-static void layout_func(Module *m, int32_t index, uint64_t module_shared)
-{
-    Func *f = &m->funcs[index];
-    uint64_t at = 0;
-    for (uint32_t i = 0; i < f->n_params; i++)
-        at = place(&m->vars[f->params[i]], at);
-    f->param_bytes = (uint32_t)at;
-    at = 0;
-    for (uint32_t i = 0; i < f->n_ret_params; i++)
-        at = place(&m->vars[f->ret_params[i]], at);
-    f->local_bytes = (uint32_t)place_all(m, SP_LOCAL, index, false, 0);
-    if (f->is_entry)
-        f->shared_bytes = (uint32_t)place_all(m, SP_SHARED, index, false, module_shared);
-}
-
-/* Static shared memory: the module's variables and those of device functions first, then each
- * kernel's own. The dynamic array begins behind the largest. */
-void layout(Module *m)
-{
-    uint64_t shared = place_all(m, SP_SHARED, -1, false, 0), most = 0;
-    for (uint32_t i = 0; i < m->n_funcs; i++)
-        if (!m->funcs[i].is_entry)
-            shared = place_all(m, SP_SHARED, (int32_t)i, false, shared);
-    most = shared;
-    for (uint32_t i = 0; i < m->n_funcs; i++) {
-        layout_func(m, (int32_t)i, shared);
-        if (m->funcs[i].shared_bytes > most)
-            most = m->funcs[i].shared_bytes;
-        if (!m->funcs[i].is_entry)
-            m->funcs[i].shared_bytes = (uint32_t)shared;
-    }
-    bool dynamic = false;
-    for (uint32_t i = 0; i < m->n_vars; i++)
-        if (m->vars[i].space == SP_SHARED && m->vars[i].is_extern) {
-            place(&m->vars[i], most);
-            dynamic = true;
-        }
-    for (uint32_t i = 0; dynamic && i < m->n_funcs; i++) /* one place for it in all kernels */
-        m->funcs[i].shared_bytes = (uint32_t)most;
-    m->global_bytes = place_all(m, SP_GLOBAL, -1, true, place_all(m, SP_GLOBAL, -1, false, 0));
-    m->const_bytes = place_all(m, SP_CONST, -1, true, place_all(m, SP_CONST, -1, false, 0));
-    for (uint32_t i = 0; i < m->n_funcs;
-         i++) { /* statics inside functions live in the module's images */
-        m->global_bytes = place_all(m, SP_GLOBAL, (int32_t)i, false, m->global_bytes);
-        m->const_bytes = place_all(m, SP_CONST, (int32_t)i, false, m->const_bytes);
-    }
 }

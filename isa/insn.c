@@ -76,6 +76,7 @@ static bool parse_symbol(Parser *p, Raw *r)
     case SYM_VAR:
         o->kind = OPD_ADDR_OF;
         o->var = sym->index;
+        need_var(p, o->var, r->loc);
         return parse_offset(p, &o->imm);
     case SYM_FUNC:
         o->kind = OPD_FUNC;

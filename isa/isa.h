@@ -127,6 +127,7 @@ typedef struct Var {
     int32_t
         func; /* owner function, or -1 for module scope, or VAR_OF_PROTOTYPE: nobody's, ignore it */
     Loc loc;
+    Loc needed; /* where it is named first, or line 0 */
 } Var;
 
 typedef struct RegDecl { /* one virtual register; a vector register .v4 declares 4, named "q.x" ...

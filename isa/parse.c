@@ -579,6 +579,8 @@ bool isa_parse(Arena *a, const char *path, const char *text, size_t len, Module 
     if (m->version_major == 0 || !m->target[0])
         return err_set(err, ERR_SYNTAX, whole,
                        m->version_major ? "there is no .target" : "there is no .version");
+    if (!check_externs(p))
+        return false;
     layout(m);
     *out = m;
     return true;

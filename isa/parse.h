@@ -128,7 +128,13 @@ bool type_of(const Parser *p, PtxType *type);
 bool declare(Parser *p, Name *name, Sym sym, const char *what);
 /* A name for a register or variable of the flattened function that no other there has. */
 const char *unique_name(Parser *p, Name *name);
+/* Notes that code or an initial value names the variable. */
+void need_var(Parser *p, int32_t var, Loc loc);
+
+/* ---- layout.c ---- */
 void layout(Module *m);
+/* Every .extern variable that is needed must be defined; .shared ones are the dynamic array. */
+bool check_externs(Parser *p);
 
 /* ---- insn.c ---- */
 bool parse_statement(Parser *p);

@@ -38,6 +38,20 @@ uint32_t kernel_regs(const Code *code, const uint32_t block[3])
     return wanted < regs ? wanted : regs;
 }
 
+void kernel_reset_workspace(GlobalMem *mem, uint64_t workspace)
+{
+    const GridWorkspace ready = {.bytes = sizeof ready};
+    memcpy(mem_ptr(mem, workspace, sizeof ready), &ready, sizeof ready);
+}
+
+uint64_t kernel_workspace(GlobalMem *mem)
+{
+    uint64_t at = mem_alloc(mem, sizeof(GridWorkspace), "the workspace of cooperative launches");
+    if (at)
+        kernel_reset_workspace(mem, at);
+    return at;
+}
+
 void kernel_prepare(const LaunchDesc *d, KernelRun *k)
 {
     const Func *f = d->code->func;
@@ -46,6 +60,7 @@ void kernel_prepare(const LaunchDesc *d, KernelRun *k)
                               .params = d->params,
                               .dynamic_shared = d->shared,
                               .mma_hw = d->mma_hw,
+                              .workspace = d->workspace,
                               .footprint = d->footprint,
                               .n_sms = (uint32_t)d->model->v[MP_GPU_SMS],
                               .clock_ghz = d->model->v[MP_CLOCK_GHZ]},

@@ -16,6 +16,7 @@ typedef struct LaunchDesc { /* borrowed until the launch has run */
     uint32_t shared;     /* dynamic shared memory, bytes */
     uint32_t sms;        /* SMs simulated in detail: SMS_AUTO, SMS_ALL or a number */
     bool mma_hw;         /* see ExecDesc */
+    uint64_t workspace;  /* see ExecDesc: of a cooperative launch, else 0 */
     uint64_t footprint;  /* bytes of global memory that the kernel can reach; 0: all of `mem` */
 } LaunchDesc;
 
@@ -29,6 +30,10 @@ void kernel_cluster(const Func *f, const uint32_t asked[3], uint32_t cluster[3])
 
 /* Registers that a launch allocates per thread. */
 uint32_t kernel_regs(const Code *code, const uint32_t block[3]);
+
+/* Room for a cooperative launch's workspace, and the same set for the next launch. 0: no room. */
+uint64_t kernel_workspace(GlobalMem *mem);
+void kernel_reset_workspace(GlobalMem *mem, uint64_t workspace);
 
 /* Fills in everything that running needs. */
 void kernel_prepare(const LaunchDesc *d, KernelRun *k);

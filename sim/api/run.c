@@ -117,7 +117,8 @@ static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const Ke
                     .mem = mem,
                     .params = params,
                     .shared = kl->shared,
-                    .sms = o->sms,
+                    .sms = kl->cooperative ? SMS_ALL : o->sms,
+                    .workspace = kl->cooperative ? kernel_workspace(mem) : 0,
                     .mma_hw = o->mma_hw};
     memcpy(d.grid, kl->grid, sizeof d.grid);
     memcpy(d.block, kl->block, sizeof d.block);

@@ -110,6 +110,8 @@ static void write_yaml(Bundle *b, const LaunchOp *op, const bool *reached)
     fprintf(f, "grid: [%u, %u, %u]\nblock: [%u, %u, %u]\ncluster: [%u, %u, %u]\nshared: %u\n",
             op->grid[0], op->grid[1], op->grid[2], op->block[0], op->block[1], op->block[2],
             op->cluster[0], op->cluster[1], op->cluster[2], op->shared);
+    if (op->cooperative)
+        fputs("cooperative: true\n", f);
     if (m->layout.global_base)
         fprintf(f, "global_variables: m%u\n", mem_index(b->g->mem, m->layout.global_base));
     if (m->layout.const_base)

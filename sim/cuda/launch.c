@@ -172,12 +172,10 @@ static SimPlan plan_of_run(const KernelRun *k)
 }
 
 /* A run with time that simulates every CTA is the run: of all launches to be timed that are small
- * enough, or with --sms all. The CTAs of a cooperative launch wait for each other: they must all be
- * there at once, which only such a run does. */
-static bool times_in_place(const LaunchOp *op, const SimPlan *plan, bool timed)
+ * enough, or with --sms all, or cooperative. */
+static bool times_in_place(const SimPlan *plan, bool timed)
 {
-    return op->cooperative ||
-           (timed && plan->ctas_total > 0 && plan->ctas_simulated == plan->ctas_total);
+    return timed && plan->ctas_total > 0 && plan->ctas_simulated == plan->ctas_total;
 }
 
 /* A program that measures itself must not take instructions for cycles. */
@@ -234,10 +232,18 @@ GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s)
     memcpy(d.block, op->block, sizeof d.block);
     memcpy(d.cluster, op->cluster, sizeof d.cluster);
     KernelRun k;
+    if (op->cooperative) {
+        if (!g->workspace && !(g->workspace = kernel_workspace(g->mem)))
+            return GPU_OUT_OF_MEMORY;
+        kernel_reset_workspace(g->mem, g->workspace);
+        d.workspace = g->workspace;
+    }
     kernel_prepare(&d, &k);
     k.exec.print = PRINT_STDOUT;
     SimPlan plan = plan_of_run(&k);
-    t.in_place = times_in_place(op, &plan, t.wanted);
+    if (op->cooperative && volume(op->grid) > plan.resident)
+        return GPU_COOPERATIVE_TOO_LARGE; /* its CTAs wait for each other */
+    t.in_place = times_in_place(&plan, t.wanted);
     warn_of_clock(g, op, &t, d.code);
     progress(op, t.number);
     e = run_kernel(g, op, &t, &k);

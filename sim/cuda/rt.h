@@ -9,5 +9,7 @@ int rt_ret(GpuError e);
 
 /* The kernel behind a host function's address, or a kernel's handle; NULL: neither. */
 GpuKernel *rt_kernel(const void *func);
+/* What a call returns for which rt_kernel gave NULL: why it did. */
+GpuError rt_no_kernel(void);
 
 #endif

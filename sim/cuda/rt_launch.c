@@ -17,10 +17,8 @@ static GpuLaunch make_launch(const void *func, Dim3 grid, Dim3 block, void **arg
 /* The runtime's words for what the driver refuses. */
 static GpuError run(const GpuLaunch *l)
 {
-    if (!l->kernel) {
-        GpuError e = gpu_check();
-        return e ? e : GPU_INVALID_FUNCTION;
-    }
+    if (!l->kernel)
+        return rt_no_kernel();
     uint64_t grid = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
     uint64_t block = (uint64_t)l->block[0] * l->block[1] * l->block[2];
     enum { MAX_THREADS = 1024, MAX_GRID_YZ = 65535 };
@@ -74,7 +72,7 @@ EXPORT int cudaFuncGetAttributes(RtFuncAttributes *out, const void *func)
     if (!out)
         return rt_ret(GPU_INVALID_VALUE);
     if (!k)
-        return rt_ret(GPU_INVALID_FUNCTION);
+        return rt_ret(rt_no_kernel());
     for (int i = 0; i < N; i++) {
         GpuError e = gpu_kernel_attribute(k, i, &v[i]);
         if (e)
@@ -100,7 +98,7 @@ EXPORT int cudaFuncGetAttributes(RtFuncAttributes *out, const void *func)
 EXPORT int cudaFuncSetAttribute(const void *func, int attribute, int value)
 {
     GpuKernel *k = rt_kernel(func);
-    return rt_ret(k ? gpu_kernel_set_attribute(k, attribute, value) : GPU_INVALID_FUNCTION);
+    return rt_ret(k ? gpu_kernel_set_attribute(k, attribute, value) : rt_no_kernel());
 }
 
 EXPORT int cudaKernelSetAttributeForDevice(void *kernel, int attribute, int value, int device)
@@ -112,7 +110,7 @@ EXPORT int cudaKernelSetAttributeForDevice(void *kernel, int attribute, int valu
 EXPORT int cudaFuncSetCacheConfig(const void *func, int config)
 {
     (void)config;
-    return rt_ret(rt_kernel(func) ? GPU_OK : GPU_INVALID_FUNCTION);
+    return rt_ret(rt_kernel(func) ? GPU_OK : rt_no_kernel());
 }
 ALIAS(cudaFuncSetCacheConfig, cudaFuncSetSharedMemConfig);
 
@@ -120,7 +118,7 @@ EXPORT int cudaFuncGetName(const char **name, const void *func)
 {
     GpuKernel *k = rt_kernel(func);
     if (!name || !k)
-        return rt_ret(name ? GPU_INVALID_FUNCTION : GPU_INVALID_VALUE);
+        return rt_ret(name ? rt_no_kernel() : GPU_INVALID_VALUE);
     *name = gpu_kernel_name(k);
     return GPU_OK;
 }
@@ -128,7 +126,7 @@ EXPORT int cudaFuncGetName(const char **name, const void *func)
 EXPORT int cudaFuncGetParamInfo(const void *func, size_t i, size_t *offset, size_t *bytes)
 {
     GpuKernel *k = rt_kernel(func);
-    return rt_ret(k ? gpu_kernel_param(k, i, offset, bytes) : GPU_INVALID_FUNCTION);
+    return rt_ret(k ? gpu_kernel_param(k, i, offset, bytes) : rt_no_kernel());
 }
 
 /* ---- Occupancy ---- */
@@ -141,7 +139,7 @@ EXPORT int cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *n, const 
     GpuKernel *k = rt_kernel(func);
     uint32_t ctas = 0;
     if (!n || !k || threads <= 0)
-        return rt_ret(k ? GPU_INVALID_VALUE : GPU_INVALID_FUNCTION);
+        return rt_ret(k ? GPU_INVALID_VALUE : rt_no_kernel());
     GpuError e = gpu_occupancy(k, (uint32_t)threads, shared, &ctas);
     *n = (int)ctas;
     return rt_ret(e);
@@ -158,7 +156,7 @@ EXPORT int cudaOccupancyAvailableDynamicSMemPerBlock(size_t *bytes, const void *
 {
     GpuKernel *k = rt_kernel(func);
     if (!bytes || !k || n <= 0 || threads <= 0)
-        return rt_ret(k ? GPU_INVALID_VALUE : GPU_INVALID_FUNCTION);
+        return rt_ret(k ? GPU_INVALID_VALUE : rt_no_kernel());
     return rt_ret(gpu_available_shared(k, (uint32_t)n, (uint32_t)threads, bytes));
 }
 
@@ -169,7 +167,7 @@ static GpuError clusters_of(const RtLaunchConfig *c, const void *func, GpuLaunch
         return GPU_INVALID_VALUE;
     *l = make_launch(func, c->grid, c->block, NULL, c->shared, NULL);
     if (!l->kernel)
-        return GPU_INVALID_FUNCTION;
+        return rt_no_kernel();
     GpuError e = launch_attrs(c->attrs, c->n_attrs, l, &after);
     return e ? e : gpu_max_clusters(l, n);
 }

@@ -219,20 +219,33 @@ ALIAS(cudaMemcpyFromSymbol, cudaMemcpyFromSymbol_ptds);
 
 /* ---- Kernels by host address ---- */
 
+/* Why there was no kernel last: a launch after __cudaGetKernel names NULL and wants to know. */
+static _Thread_local GpuError no_kernel;
+
 GpuKernel *rt_kernel(const void *func)
 {
     Entry *e = find(&functions, func);
-    if (!e)
-        return gpu_kernel_valid(func) ? (GpuKernel *)(uintptr_t)func : NULL;
-    if (!e->kernel)
-        gpu_module_kernel(e->module, e->name, &e->kernel);
-    return e->kernel;
+    if (!e && gpu_kernel_valid(func))
+        return (GpuKernel *)(uintptr_t)func;
+    if (!e && (func || !no_kernel))
+        no_kernel = GPU_INVALID_FUNCTION;
+    if (e && !e->kernel) {
+        GpuError why = gpu_module_kernel(e->module, e->name, &e->kernel);
+        no_kernel = why == GPU_NOT_FOUND ? GPU_INVALID_FUNCTION : why;
+    }
+    return e ? e->kernel : NULL;
+}
+
+GpuError rt_no_kernel(void)
+{
+    GpuError e = gpu_check();
+    return e ? e : no_kernel ? no_kernel : GPU_INVALID_FUNCTION;
 }
 
 EXPORT int __cudaGetKernel(void **kernel, const void *func)
 {
     *kernel = rt_kernel(func);
-    return *kernel ? GPU_OK : GPU_INVALID_FUNCTION; /* the launch reports it */
+    return *kernel ? GPU_OK : (int)rt_no_kernel(); /* the launch reports it */
 }
 
 EXPORT int cudaGetKernel(void **kernel, const void *func)

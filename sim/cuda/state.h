@@ -114,6 +114,7 @@ typedef struct Gpu {
     GpuRange *ranges; /* by address; what mem's table does not say */
     uint32_t n_ranges, cap_ranges, next_range;
     uint64_t device_bytes; /* allocated */
+    uint64_t workspace;    /* of cooperative launches, or 0 */
     GpuModule *modules;
     uint32_t next_module;
     GpuStream default_stream; /* head of the list of all */

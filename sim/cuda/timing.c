@@ -136,7 +136,7 @@ void timing_start(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
         if (t->wanted && g->opt.report)
             report_repeat(g, op, t, known);
         t->wanted = false;
-        t->in_place = op->cooperative;
+        t->in_place = false;
         return;
     }
     if (!t->wanted || t->in_place)

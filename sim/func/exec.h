@@ -155,6 +155,12 @@ struct Cta {
 
 typedef enum PrintTo { PRINT_STDERR, PRINT_STDOUT, PRINT_NOWHERE } PrintTo;
 
+/* What cooperative groups want of a cooperative launch: global memory, set before it. grid.sync()
+ * counts in `barrier` and leaves its lower 31 bits 0. */
+typedef struct GridWorkspace {
+    uint32_t bytes, barrier;
+} GridWorkspace;
+
 typedef struct ExecDesc {
     const Code *code;
     GlobalMem *mem;
@@ -168,6 +174,7 @@ typedef struct ExecDesc {
     uint32_t resident;       /* exec_run: CTAs that the chip holds at once; 0: n_sms */
     uint64_t *changes;       /* counts what other warps may notice, for machines that share memory;
                                 NULL: one of its own */
+    uint64_t workspace;      /* %envreg1 (high) and %envreg2: address of the GridWorkspace, or 0 */
     bool mma_hw;             /* true: tensor-core sums truncated as ptx.md 4.3; false: fp32 */
     PrintTo print;           /* where vprintf prints */
     uint8_t simd;            /* 0: the fastest of this processor; else 1 + SimdIsa, for tests */

@@ -72,6 +72,10 @@ static uint64_t cta_sreg(const Cta *c, Sreg s)
         return c->exec->static_shared + d->dynamic_shared;
     case SR_AGGR_SMEM_SIZE:
         return c->shared_bytes; /* with the reserved first KiB */
+    case SR_ENVREG1:
+        return d->workspace >> 32;
+    case SR_ENVREG2:
+        return d->workspace & UINT32_MAX;
     default:
         return 0; /* %gridid: one grid */
     }

@@ -249,7 +249,8 @@ static bool read_geometry(LaunchReader *r, const YmlNode *n, KernelLaunch *k)
     if (shared && !yml_uint(shared->value, "'shared'", 0, SHARED_MAX, &bytes, r->err))
         return false;
     k->shared = (uint32_t)bytes;
-    return true;
+    const YmlPair *cooperative = yml_find(n, "cooperative");
+    return !cooperative || yml_bool(cooperative->value, "'cooperative'", &k->cooperative, r->err);
 }
 
 /* "5" or "4-7" */
@@ -394,22 +395,26 @@ static bool read_many(LaunchReader *r, const YmlNode *root, const YmlNode *list,
 
 static bool read_root(LaunchReader *r, const YmlNode *root)
 {
-    static const char *const one[] = {
-        "ptx",  "kernel", "grid",  "block", "cluster",  "shared",           "tensors",
-        "args", "check",  "roles", "flops", "launches", "global_variables", "const_variables",
+    static const char *const one[] = {"ptx",
+                                      "kernel",
+                                      "grid",
+                                      "block",
+                                      "cluster",
+                                      "shared",
+                                      "cooperative",
+                                      "tensors",
+                                      "args",
+                                      "check",
+                                      "roles",
+                                      "flops",
+                                      "launches",
+                                      "global_variables",
+                                      "const_variables",
+                                      NULL};
+    static const char *const launch[] = {
+        "ptx",         "kernel", "grid",  "block", "cluster",          "shared",
+        "cooperative", "args",   "roles", "flops", "global_variables", "const_variables",
         NULL};
-    static const char *const launch[] = {"ptx",
-                                         "kernel",
-                                         "grid",
-                                         "block",
-                                         "cluster",
-                                         "shared",
-                                         "args",
-                                         "roles",
-                                         "flops",
-                                         "global_variables",
-                                         "const_variables",
-                                         NULL};
     static const YmlNode no_tensors = {.kind = YML_MAP};
     if (!yml_is_map(root, "a launch file", r->err))
         return false;

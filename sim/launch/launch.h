@@ -70,7 +70,8 @@ typedef struct KernelLaunch {
     const char *ptx;    /* path resolved against the launch file */
     const char *kernel; /* or NULL: the module's only entry */
     uint32_t grid[3], block[3], cluster[3];
-    uint32_t shared; /* dynamic shared memory, bytes */
+    uint32_t shared;  /* dynamic shared memory, bytes */
+    bool cooperative; /* its CTAs wait for each other: all are resident at once */
     Arg *args;
     uint32_t n_args;
     const Tensor *variables[2]; /* the images of the module's .global and .const variables; NULL:

@@ -228,7 +228,7 @@ void build_classify_sreg(IrInsn *in, Sreg sr)
     switch (sr) {
     case SR_NTID_X: case SR_NTID_Y: case SR_NTID_Z: case SR_NCTAID_X: case SR_NCTAID_Y: case SR_NCTAID_Z:
     case SR_CLUSTER_NCTAID_X: case SR_CLUSTER_NCTAID_Y: case SR_CLUSTER_NCTAID_Z: case SR_CLUSTER_NCTARANK:
-    case SR_NWARPID: case SR_DYNAMIC_SMEM_SIZE: case SR_TOTAL_SMEM_SIZE:
+    case SR_NWARPID: case SR_DYNAMIC_SMEM_SIZE: case SR_TOTAL_SMEM_SIZE: case SR_ENVREG1: case SR_ENVREG2:
         in->tclass = TC_NONE;
         break;
     case SR_CLOCK: case SR_CLOCK_HI: case SR_CLOCK64: case SR_GLOBALTIMER: case SR_GLOBALTIMER_LO:
