@@ -198,8 +198,13 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     bool ok = true;
     timing_start(g, op, t, k);
     if (!t->in_place) {
+        RepeatRun repeat;
         k->exec.resident = plan_of_run(k).resident;
-        ok = kernel_run(&a, k, host_threads(g), &stats, &err);
+        if (!repeat_start(g, op, k->exec.code, &repeat)) {
+            ok = kernel_run(&a, k, host_threads(g), &stats, &err);
+            if (ok)
+                repeat_ran(g, &repeat);
+        }
     }
     Err late = {0};
     if (!timing_finish(g, op, t, k, ok ? &err : &late))

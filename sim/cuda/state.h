@@ -103,6 +103,16 @@ typedef struct Timed { /* what an earlier launch took: one entry of a growing li
     uint64_t cycles;
 } Timed;
 
+/* A launch that was seen before, and whether its last run changed memory. */
+enum { REPEAT_WORDS = 4, MOST_REPEATS = 256 };
+typedef struct Repeat {
+    uint64_t launch; /* hash of kernel, shape and parameters */
+    uint32_t n_runs, n_changes;
+    double seconds; /* of the last run */
+    bool settled;   /* the last run changed nothing, and this was the hash of memory: */
+    uint64_t state[REPEAT_WORDS];
+} Repeat;
+
 typedef struct Gpu {
     pthread_mutex_t lock;
     bool ready, has_model;
@@ -124,6 +134,8 @@ typedef struct Gpu {
     uint64_t n_launches, n_matches;
     Timed *timed;
     uint32_t n_timed, cap_timed;
+    Repeat repeats[MOST_REPEATS]; /* a ring: new ones take the place of the oldest */
+    uint64_t n_repeats;
     bool said_no_time, said_clock;
     char **missing; /* names that have been printed */
     uint32_t n_missing;
@@ -206,6 +218,17 @@ typedef struct Timing { /* of one launch */
 void timing_start(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k);
 /* False, with err set: the run with time failed. */
 bool timing_finish(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k, Err *err);
+
+/* ---- repeat.c ---- */
+typedef struct RepeatRun { /* a launch that may be run now */
+    uint64_t launch, before[REPEAT_WORDS];
+    bool hashed;
+    double start;
+} RepeatRun;
+/* Whether the launch would change nothing, so that it need not be run; else repeat_ran follows the
+ * run, if that was without error. */
+bool repeat_start(Gpu *g, const LaunchOp *op, const Code *code, RepeatRun *run);
+void repeat_ran(Gpu *g, const RepeatRun *run);
 
 /* ---- reach.c ---- */
 /* Marks what a launch can reach: allocations whose addresses are among its parameters, the module's

@@ -171,6 +171,17 @@ static bool start_another(Together *t, Err *err)
     return drive_start(&p->drive, drive_take(&p->drive), err);
 }
 
+/* As many again as wait already: a pass asks all of them, and one pass for each that is started
+ * would take the square of their number. */
+static bool start_more(Together *t, Err *err)
+{
+    for (uint32_t n = t->n_busy ? t->n_busy : 1; n > 0; n--)
+        if (t->next_lane < t->run->n_lanes && t->n_busy < t->run->resident &&
+            !start_another(t, err))
+            return false;
+    return true;
+}
+
 static bool all_wait(Together *t, Err *err)
 {
     for (uint32_t i = 0; i < t->n_made; i++)
@@ -193,7 +204,7 @@ static bool run_lanes(Together *t, Err *err)
         if (r->changes != before)
             continue;
         if (t->next_lane < r->n_lanes && t->n_busy < r->resident) {
-            if (!start_another(t, err))
+            if (!start_more(t, err))
                 return false;
         } else if (t->n_busy == 0) {
             return true;
