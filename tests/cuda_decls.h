@@ -25,6 +25,7 @@ int cudaMemset2D(void *, size_t, int, size_t, size_t);
 int cudaMemcpyToSymbol(const void *, const void *, size_t, size_t, int);
 int cudaMemcpyFromSymbol(void *, const void *, size_t, size_t, int);
 int cudaLaunchKernel(const void *, Dim3, Dim3, void **, size_t, void *);
+int cudaLaunchCooperativeKernel(const void *, Dim3, Dim3, void **, size_t, void *);
 int cudaDeviceSynchronize(void);
 int cudaGetLastError(void);
 const char *cudaGetErrorString(int);

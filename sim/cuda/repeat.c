@@ -86,7 +86,7 @@ bool repeat_start(Gpu *g, const LaunchOp *op, const Code *code, RepeatRun *run)
     Repeat *r = find(g, run->launch);
     double cost = (double)mem_used(g->mem) / hash_bytes_per_s;
     run->hashed = r->n_runs > 0 && r->n_changes < MOST_CHANGES && cost < most_of_run * r->seconds &&
-                  !calls_system(code);
+                  !calls_system(code) && !code->reads_clock;
     if (run->hashed)
         hash_memory(g, run->before);
     run->start = seconds();
