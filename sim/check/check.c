@@ -64,6 +64,7 @@ Probe *checker_launch(Checker *k, const CheckLaunch *l)
     k->active = NULL;
     k->global = NULL;
     k->releases = NULL;
+    k->map_fences = NULL;
     k->run = 0;
     return &k->probe;
 }

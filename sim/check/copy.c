@@ -55,9 +55,11 @@ static void load(Checker *k, const ExecCtx *x, const XInsn *in, const Op *op, co
     }
     GlobalAct g = {.a = a}; /* read when it has arrived, wherever */
     g.a.flags = ACC_ASYNC;
-    if (l->box)
+    if (l->box) {
+        map_used(k, l->box, &a);
         global_box(k, &g, l->box);
-    else if (l->from)
+    }
+    if (l->from)
         global_span(k, &g, l->from, op->bytes);
     warp_tick(k, w);
 }
@@ -124,10 +126,12 @@ static void store_global(Checker *k, const ExecCtx *x, const XInsn *in, const As
     bool reduces = exec_begins(in, "cp_reduce");
     GlobalAct g = {.a = act_async(k, x->w, in, AK_BULK_WRITE,
                                   (uint16_t)(ACC_WRITE | ACC_ASYNC | (reduces ? ACC_ATOMIC : 0)))};
-    if (tensor)
+    if (tensor) {
+        map_used(k, as, &g.a);
         global_box(k, &g, as);
-    else
-        global_span(k, &g, as->u.bulk.gaddr, bytes);
+        return;
+    }
+    global_span(k, &g, as->u.bulk.gaddr, bytes);
 }
 
 static void stores(Checker *k, const ExecCtx *x, const XInsn *in)

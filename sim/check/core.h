@@ -61,6 +61,10 @@ typedef enum Class {
     CL_WGMMA,
     CL_WGMMA_COMMIT,
     CL_WGMMA_FENCE,
+    CL_MAP_REPLACE,
+    CL_MAP_COPY,
+    CL_MAP_RELEASE,
+    CL_MAP_ACQUIRE,
     CL_CLC_CANCEL,
     CL_CLC_QUERY
 } Class;
@@ -251,6 +255,7 @@ struct Checker {
     uint32_t n_findings, cap_findings, first_finding; /* first of this launch */
     struct GlobalShadow *global;                      /* root: of the launch, or NULL */
     struct ReleaseTable *releases;                    /* the same */
+    struct MapFences *map_fences;  /* the same */
     uint32_t run;         /* the cluster that runs, from 1; root: how many so far */
     uint32_t faulty_warp; /* of the cluster: whose instruction was executed last */
     struct Suppression *suppressions;
@@ -274,9 +279,17 @@ void clock_free(Checker *k, Epoch *c);
 void clock_join(const Checker *k, Epoch *to, const Epoch *from);
 /* What a clock says about warps, in so many sections of all_warps entries before the other agents:
  * that what a warp did until then is visible; that its generic writes have passed a proxy fence;
- * the same for writes to global memory; that a fence of gpu scope stands behind it; that it was
+ * the same for writes to global memory, and to the tensormap proxy; that a fence of gpu scope stands behind it; that it was
  * executed, as a relaxed cluster barrier tells. */
-enum { CLK_VISIBLE, CLK_FENCED, CLK_FENCED_GLOBAL, CLK_GPU, CLK_EXECUTED, CLK_SECTIONS };
+enum {
+    CLK_VISIBLE,
+    CLK_FENCED,
+    CLK_FENCED_GLOBAL,
+    CLK_TENSORMAP,
+    CLK_GPU,
+    CLK_EXECUTED,
+    CLK_SECTIONS
+};
 static inline uint32_t clock_at(const Checker *k, uint32_t section, uint32_t w)
 {
     return section * k->all_warps + w;

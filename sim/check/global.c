@@ -247,6 +247,20 @@ static void touch(Checker *k, const GlobalAct *g, uint64_t line, Bytes b)
     l->any = (Bytes){l->any.lo | b.lo, l->any.hi | b.hi};
 }
 
+bool global_written(Checker *k, uint64_t addr, GlobalWrite *out)
+{
+    GlobalShadow *s = shadow(k);
+    *out = (GlobalWrite){0};
+    for (uint32_t i = line_of(k, s, addr / LINE)->head; i; i = cell_at(s, i)->next) {
+        const GlobalCell *c = cell_at(s, i);
+        if (!(c->flags & ACC_WRITE))
+            continue;
+        *out = (GlobalWrite){c->run, c->warp, c->insn, c->epoch};
+        return true;
+    }
+    return false;
+}
+
 /* Bits [from, to) of a line. */
 static Bytes bits(uint32_t from, uint32_t to)
 {

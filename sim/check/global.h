@@ -22,6 +22,17 @@ void global_span(Checker *k, const GlobalAct *g, uint64_t addr, uint64_t bytes);
 /* The part of a tensor copy's box that lies inside the tensor. */
 void global_box(Checker *k, const GlobalAct *g, const Async *as);
 
+typedef struct GlobalWrite {
+    uint32_t run, warp, insn;
+    Epoch epoch;
+} GlobalWrite;
+/* The newest write in this launch to the line of addr; false: there is none. */
+bool global_written(Checker *k, uint64_t addr, GlobalWrite *out);
+
+/* ---- map.c: tensor maps that the kernel changes ---- */
+void map_insn(Checker *k, const ExecCtx *x, const XInsn *in, const InsnInfo *ii, uint32_t mask);
+void map_used(Checker *k, const Async *as, const Act *a);
+
 /* ---- release.c: order between clusters ---- */
 
 /* A strong write at addr by warp w (of the cluster) releases what it knows; relaxed: what a fence

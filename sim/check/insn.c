@@ -1,5 +1,5 @@
 /* One instruction of a probed run: what it uses, what it does by its class, what it leaves. */
-#include "sim/check/core.h"
+#include "sim/check/global.h"
 
 /* ---- Who may execute it ---- */
 
@@ -83,6 +83,12 @@ static void fence(Checker *k, WarpCheck *w, const XInsn *in)
     warp_tick(k, w);
 }
 
+static void map_release(const Checker *k, WarpCheck *w)
+{
+    pass_fence(k, w, CLK_TENSORMAP);
+    warp_tick(k, w);
+}
+
 static void wait_ld(WarpCheck *w, const Checker *k)
 {
     uint16_t agent = w->agent[AK_TLD];
@@ -102,6 +108,8 @@ void plain_class(Checker *k, const Warp *warp, const XInsn *in, const InsnInfo *
         fence_proxy(k, warp, in);
     if (ii->cls == CL_FENCE)
         fence(k, warp_check(k, warp), in);
+    if (ii->cls == CL_MAP_RELEASE)
+        map_release(k, warp_check(k, warp));
     if (ii->cls == CL_WGMMA_FENCE)
         warp_check(k, warp)->wg_fences++;
     if (in->ci->op == OP_CLC_IS_CANCELED) {
@@ -146,6 +154,14 @@ static void before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
         break;
     case CL_FENCE_PROXY:
         fence_proxy(k, x->w, in);
+        break;
+    case CL_MAP_REPLACE:
+    case CL_MAP_COPY:
+    case CL_MAP_ACQUIRE:
+        map_insn(k, x, in, ii, mask);
+        break;
+    case CL_MAP_RELEASE:
+        map_release(k, w);
         break;
     case CL_WGMMA_COMMIT:
         wgmma_commit(k, w);

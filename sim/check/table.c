@@ -49,6 +49,9 @@ static const Name names[] = {
     {"fence_proxy_async", CL_FENCE_PROXY, FLOW_MADE},
     {"barrier_cluster_arrive", CL_CLUSTER_ARRIVE, FLOW_MADE},
     {"setmaxnreg", CL_SETMAXNREG, FLOW_MADE},
+    {"tensormap_replace", CL_MAP_REPLACE, FLOW_MADE},
+    {"tensormap_cp_fenceproxy", CL_MAP_COPY, FLOW_MADE},
+    {"fence_proxy_tensormap", CL_MAP_ACQUIRE, FLOW_MADE},
     {"wgmma_commit_group", CL_WGMMA_COMMIT, FLOW_MADE},
     {"wgmma_fence", CL_WGMMA_FENCE, FLOW_MADE},
     {"wgmma_wait_group", CL_OTHER, FLOW_MADE},
@@ -102,6 +105,8 @@ static void classify(OpCode op, InsnInfo *ii)
         }
     if (op == OP_FENCE_PROXY_ASYNC_ACQUIRE || op == OP_FENCE_PROXY_ASYNC_RELEASE)
         ii->cls = CL_FENCE_PROXY;
+    if (op == OP_FENCE_PROXY_TENSORMAP_RELEASE)
+        ii->cls = CL_MAP_RELEASE;
     if (op_row[op].tclass == TC_BRANCH)
         ii->cls = CL_BRANCH;
 }
