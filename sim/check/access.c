@@ -1,16 +1,9 @@
 /* Loads, stores and atomics of lanes: shared memory by granule, definedness of what is loaded and
  * stored, and the order that atomics carry. */
 #include "sim/check/global.h"
+#include "sim/check/lanes.h"
 
 #define WINDOW_BYTES (UINT64_C(1) << 28)
-
-typedef struct Lanes {
-    const CodeOpd *mem, *val; /* val: what is loaded or stored, or NULL */
-    uint32_t elem_bytes, bytes;
-    uint32_t shared, other; /* lanes that go to shared, to other memory */
-    uint32_t addr[WARP];    /* shared */
-    uint64_t global[WARP];
-} Lanes;
 
 static void find_lanes(const Checker *k, const ExecCtx *x, const XInsn *in, uint32_t mask, Lanes *l)
 {
@@ -234,6 +227,8 @@ void access_lanes(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, u
         if (ii->cls == CL_ST && lanes_store_same(k, x->w, &l))
             a.flags |= ACC_SAME;
         touch_lanes(k, &l, &a);
+        if (!strong)
+            lanes_meet(k, x->w, &l, &a);
         sync_remote(k, a.warp, l.addr[first_lane(l.shared)], a.insn);
     }
     if (l.other && !is_local_or_param(in)) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "sim/check/core.h"
+#include "sim/check/lanes.h"
 
 Checker *checker_new(const CheckOptions *o, Err *err)
 {
@@ -155,6 +156,8 @@ static void start_warp(Checker *k, uint32_t i)
                                           .regs = k->l.regs_per_thread};
     clock_free(k, w->fenced);
     fresh.wg = w->wg;
+    fresh.lanes = w->lanes;
+    lanes_sync(w);
     if (w->wg)
         memset(w->wg, 0, c->func->n_regs * sizeof *w->wg);
     fresh.remote = w->remote;

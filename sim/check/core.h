@@ -186,6 +186,7 @@ typedef struct WarpCheck {
     Epoch *remote; /* [n_ctas] time of the last access to that CTA's shared memory, 0: none */
     uint32_t *remote_insn;
     struct Acquired *acquired; /* or NULL */
+    struct LaneTable *lanes;   /* or NULL */
     uint32_t regs;             /* setmaxnreg */
     uint32_t want;             /* registers it waits for, 0: none */
     uint32_t want_insn;
@@ -255,7 +256,7 @@ struct Checker {
     uint32_t n_findings, cap_findings, first_finding; /* first of this launch */
     struct GlobalShadow *global;                      /* root: of the launch, or NULL */
     struct ReleaseTable *releases;                    /* the same */
-    struct MapFences *map_fences;  /* the same */
+    struct MapFences *map_fences;                     /* the same */
     uint32_t run;         /* the cluster that runs, from 1; root: how many so far */
     uint32_t faulty_warp; /* of the cluster: whose instruction was executed last */
     struct Suppression *suppressions;
@@ -279,8 +280,8 @@ void clock_free(Checker *k, Epoch *c);
 void clock_join(const Checker *k, Epoch *to, const Epoch *from);
 /* What a clock says about warps, in so many sections of all_warps entries before the other agents:
  * that what a warp did until then is visible; that its generic writes have passed a proxy fence;
- * the same for writes to global memory, and to the tensormap proxy; that a fence of gpu scope stands behind it; that it was
- * executed, as a relaxed cluster barrier tells. */
+ * the same for writes to global memory, and to the tensormap proxy; that a fence of gpu scope
+ * stands behind it; that it was executed, as a relaxed cluster barrier tells. */
 enum {
     CLK_VISIBLE,
     CLK_FENCED,

@@ -2,6 +2,7 @@
  * reported where it decides something: a branch or guard, an address, an operand of a barrier or
  * copy, a value that leaves for global memory. */
 #include "sim/check/core.h"
+#include "sim/check/lanes.h"
 
 static const uint16_t *srcs(const Checker *k, const InsnInfo *ii)
 {
@@ -227,6 +228,8 @@ void on_plain(Probe *probe, Warp *warp, const XInsn *in, uint32_t mask, PlainFn 
     Checker *k = (Checker *)probe;
     const InsnInfo *ii = &k->info[in - k->x->insns];
     WarpCheck *w = warp_check(k, warp);
+    if (in->sync)
+        lanes_sync(w);
     if (in->guard >= 0)
         check_guard(k, warp, in, w);
     if (w->n_loaded) {

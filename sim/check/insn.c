@@ -1,5 +1,6 @@
 /* One instruction of a probed run: what it uses, what it does by its class, what it leaves. */
 #include "sim/check/global.h"
+#include "sim/check/lanes.h"
 
 /* ---- Who may execute it ---- */
 
@@ -77,6 +78,7 @@ static void fence(Checker *k, WarpCheck *w, const XInsn *in)
     if (scope == MV_SCOPE_GPU || scope == MV_SCOPE_SYS || level == MV_LEVEL_GL ||
         level == MV_LEVEL_SYS)
         pass_fence(k, w, CLK_GPU);
+    lanes_sync(w);
     if (!w->fenced)
         w->fenced = clock_new(k);
     memcpy(w->fenced, w->clk, k->n_agents * sizeof *w->clk);
@@ -228,6 +230,8 @@ bool on_dyn(Probe *probe, ExecCtx *x, const XInsn *in, uint32_t mask, DynFn *fn)
     const InsnInfo *ii = &k->info[in - k->x->insns];
     k->root->active = k;
     k->faulty_warp = warp_index(k, warp_check(k, x->w));
+    if (in->sync)
+        lanes_sync(warp_check(k, x->w));
     if (mask) {
         defined_use(k, x->w, in, ii, mask);
         check_aligned(k, x, in, mask);

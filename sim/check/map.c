@@ -111,8 +111,8 @@ void map_used(Checker *k, const Async *as, const Act *a)
     if ((addr >= SHARED_WINDOW && addr < GLOBAL_BASE) || !global_written(k, addr, &by))
         return;
     bool copied = k->info[by.insn].cls == CL_MAP_COPY;
-    bool released = copied || by.run != k->run ||
-                    a->clk[clock_at(k, CLK_TENSORMAP, by.warp)] >= by.epoch;
+    bool released =
+        copied || by.run != k->run || a->clk[clock_at(k, CLK_TENSORMAP, by.warp)] >= by.epoch;
     if (released && acquired(k, addr, &by, a))
         return;
     Finding *f = finding_pair(k, FK_MAP_FENCE, a->warp, a->insn, by.warp, by.insn);

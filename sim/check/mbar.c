@@ -1,5 +1,6 @@
 /* mbarriers: what arrives releases, who has waited acquires; phases by number, not parity. */
 #include "sim/check/core.h"
+#include "sim/check/lanes.h"
 #include "sim/func/symbol.h"
 
 enum { WORD = 8 };
@@ -207,4 +208,5 @@ void mbar_waited(Checker *k, uint32_t warp, const Op *op)
     check_seen(k, b, w->clk, warp, insn_of(k, op));
     check_alias(k, b, warp, op);
     clock_join(k, w->clk, b->done);
+    lanes_sync(w);
 }
