@@ -29,14 +29,14 @@ static void set_type(uint64_t *words, uint64_t type)
     set_bits(words, 1, 16, 1, tf32);
 }
 
-/* False: no such ordinal or value. The instruction's rank and element type are those of the map
- * (rank - 1, 0..15). */
+/* False: no such ordinal, or a value that the field cannot hold. The instruction's rank and element
+ * type are those of the map (rank - 1, 0..15). */
 static bool replace_field(uint64_t *words, uint8_t field, uint32_t ord, uint64_t v)
 {
     switch (field) {
     case MV_FIELD_GLOBAL_ADDRESS:
         words[0] = v;
-        return true;
+        return v % 16 == 0;
     case MV_FIELD_RANK:
         set_bits(words, 1, 4, 3, v);
         return v < 5;
@@ -58,19 +58,19 @@ static bool replace_field(uint64_t *words, uint8_t field, uint32_t ord, uint64_t
     case MV_FIELD_GLOBAL_STRIDE:
         if (ord < 4)
             replace_stride(words, ord, v);
-        return ord < 4;
+        return ord < 4 && v % 16 == 0 && v >> 40 == 0;
     case MV_FIELD_GLOBAL_DIM:
         set_bits(words, 4 + ord / 2, ord % 2 * 32, 32, v - 1);
         return ord < 5;
     case MV_FIELD_ELEMENT_STRIDE:
         set_bits(words, 6, 32 + 3 * ord, 3, v - 1);
-        return ord < 5;
+        return ord < 5 && v - 1 < 8;
     case MV_FIELD_BOX_DIM:
         if (ord == 0)
             set_bits(words, 6, 56, 8, v - 1);
         else if (ord < 5)
             set_bits(words, 7, 8 * (ord - 1), 8, v - 1);
-        return ord < 5;
+        return ord < 5 && v - 1 < 256;
     default:
         return false;
     }
