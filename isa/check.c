@@ -97,11 +97,68 @@ static bool check_symbol(const Check *c, const Operand *o, const OpdForm *form)
                 "the address of a variable or function must be read by mov first");
 }
 
+static bool is_video(uint16_t op)
+{
+    return op >= OP_VADD && op <= OP_VSET4;
+}
+
+/* Digits below n, `count` of them; falling: a mask. */
+static bool digits_fit(int64_t sel, uint32_t count, uint32_t n, bool falling)
+{
+    uint32_t have = select_count(sel), above = 8;
+    if (falling ? have > count : have != count)
+        return false;
+    for (uint32_t i = have; i-- > 0;) {
+        uint32_t d = (uint32_t)sel >> 4 * i & 15;
+        if (d >= n || (falling && d >= above))
+            return false;
+        above = d;
+    }
+    return true;
+}
+
+/* %r1.b2: one part of a register for scalar instructions; for those on halves or bytes a choice of
+ * the parts of a and b, or for d those that are written. */
+static bool check_selector(const Check *c, const Operand *o, const OpdForm *form)
+{
+    uint16_t op = c->in->op;
+    bool half = o->imm & SELECT_HALF, simd = op >= OP_VADD2, is_c = form->name[0] == 'c';
+    uint32_t parts = op >= OP_VADD4 ? 4 : 2;
+    if (!o->imm)
+        return true;
+    bool good = is_video(op) && !is_c && !(op == OP_VMAD && form->is_dst);
+    if (good && !simd)
+        good = digits_fit(o->imm, 1, half ? 2 : 4, false);
+    else if (good)
+        good = half == (parts == 2) &&
+               digits_fit(o->imm, parts, form->is_dst ? parts : 2 * parts, form->is_dst);
+    return good || fail(c, o, ERR_SEMANTIC, "this register cannot have such a selector");
+}
+
+/* A third operand is there for a second operation or a part of d, not for both. Halves and bytes
+ * are of registers. */
+static bool check_video(const Check *c)
+{
+    const Operand *o = c->in->opd;
+    if (!is_video(c->in->op))
+        return true;
+    if (c->in->op >= OP_VADD2)
+        return (o[1].kind == OPD_REG && o[2].kind == OPD_REG) ||
+               fail(c, NULL, ERR_SEMANTIC, "a and b must be registers");
+    bool part = o[0].kind == OPD_REG && o[0].imm, second = c->ms.mod[MC_SECOP] != 0;
+    bool third = c->in->n_opd > 3 && o[3].kind != OPD_NONE;
+    if (part && second)
+        return fail(c, o, ERR_SEMANTIC, "a second operation writes a whole register");
+    if ((part || second) && !third)
+        return fail(c, NULL, ERR_SEMANTIC, "the third operand is missing");
+    return true;
+}
+
 static bool check_scalar(const Check *c, const Operand *o, const OpdForm *form, PtxType want)
 {
     switch ((OpdKind)o->kind) {
     case OPD_REG:
-        return check_reg(c, o, form, want);
+        return check_reg(c, o, form, want) && check_selector(c, o, form);
     case OPD_IMM:
         return check_imm(c, o, want);
     case OPD_SINK:
@@ -349,5 +406,5 @@ bool check_insn(const Module *m, const Func *f, const Forms *fs, const Insn *in,
         return false;
     if (in->op == OP_MOV_UNPACK && !check_pack(&c, &in->opd[0]))
         return false;
-    return check_consts(&c) && check_ties(&c) && check_target(&c);
+    return check_consts(&c) && check_ties(&c) && check_video(&c) && check_target(&c);
 }

@@ -56,12 +56,37 @@ static bool parse_offset(Parser *p, int64_t *imm)
     return true;
 }
 
+/* ".b3210", ".h10": 0 if it is none. */
+static int64_t selector(const char *s, size_t n)
+{
+    enum { MOST = 4, HALVES = 2 };
+    if (n < 3 || n > 2 + MOST || (s[1] != 'b' && s[1] != 'h') || (s[1] == 'h' && n > 2 + HALVES))
+        return 0;
+    int64_t sel = s[1] == 'b' ? SELECT_BYTE : SELECT_HALF, digits = 0;
+    for (size_t i = 2; i < n; i++) {
+        if (s[i] < '0' || s[i] > '7')
+            return 0;
+        digits = digits << 4 | (s[i] - '0');
+    }
+    return sel | (int64_t)(n - 2) << SELECT_COUNT | digits;
+}
+
 /* A name: register, variable (+ offset), function, special register, or unknown for now. */
 static bool parse_symbol(Parser *p, Raw *r)
 {
     Name *name = names_get(&p->names, p->tok.text, p->tok.len);
-    const Sym *sym = &name->sym;
+    const char *dot = memchr(p->tok.text, '.', p->tok.len);
     Operand *o = &r->o;
+    if (name->sym.kind == SYM_NONE && dot) { /* a register with a selector? */
+        size_t n = (size_t)(dot - p->tok.text);
+        Name *reg = names_get(&p->names, p->tok.text, n);
+        int64_t sel = selector(dot, p->tok.len - n);
+        if (sel && reg->sym.kind == SYM_REG) {
+            name = reg;
+            o->imm = sel;
+        }
+    }
+    const Sym *sym = &name->sym;
     r->name = name;
     r->loc = p->tok.loc;
     advance(p);

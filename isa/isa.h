@@ -138,7 +138,8 @@ typedef struct RegDecl { /* one virtual register; a vector register .v4 declares
 
 typedef enum OpdKind {
     OPD_NONE = 0, /* optional operand that was not written */
-    OPD_REG,      /* reg; neg = written as !p or, for predicates, complemented */
+    OPD_REG,      /* reg; neg = written as !p or, for predicates, complemented; imm: a selector of a
+                     video instruction, or 0 */
     OPD_IMM,  /* imm: integer, or float bits as written (0f.. = binary32, 0d.. = binary64); is_float
                */
     OPD_SREG, /* sreg */
@@ -149,6 +150,14 @@ typedef enum OpdKind {
     OPD_SINK,    /* _ */
     OPD_LABEL, /* imm: index of the target instruction in the function; brx: index in Func.lists */
 } OpdKind;
+
+/* A selector as written, %r1.h10 or %r1.b3210: SELECT_HALF or SELECT_BYTE, the number of digits
+ * from bit SELECT_COUNT on, and the digits, the last one lowest, as hexadecimal digits. */
+enum { SELECT_BYTE = 1 << 20, SELECT_HALF = 1 << 21, SELECT_COUNT = 16 };
+static inline uint32_t select_count(int64_t sel)
+{
+    return (uint32_t)sel >> SELECT_COUNT & 7;
+}
 
 typedef struct Operand {
     uint8_t kind;

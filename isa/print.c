@@ -56,6 +56,9 @@ static void print_scalar(const Printer *p, const Operand *o)
     switch ((OpdKind)o->kind) {
     case OPD_REG:
         fputs(p->f->regs[o->reg].name, p->out);
+        if (o->imm)
+            fprintf(p->out, ".%c%0*x", o->imm & SELECT_HALF ? 'h' : 'b', (int)select_count(o->imm),
+                    (unsigned)o->imm & 0xffff);
         break;
     case OPD_IMM:
         print_imm(p->out, o);

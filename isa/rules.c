@@ -356,6 +356,12 @@ static const char *wmma_types(OpCode op, const ModSet *ms)
     return (i4 || op == OP_WMMA_B1) && !(a_rows && b_columns) ? "A is .row and B is .col" : NULL;
 }
 
+static const char *video(OpCode op, const ModSet *ms)
+{
+    bool simd = op >= OP_VADD2 && op <= OP_VSET4;
+    return simd && ms->mod[MC_SAT] && ms->mod[MC_SECOP] ? ".sat does not go with .add" : NULL;
+}
+
 const char *form_rule_broken(const Form *f, OpCode op, const ModSet *ms)
 {
     const char *s = order_and_scope(f, op, ms);
@@ -369,5 +375,6 @@ const char *form_rule_broken(const Form *f, OpCode op, const ModSet *ms)
     s = s ? s : tensor_cores(op, ms);
     s = s ? s : mma_types(op, ms);
     s = s ? s : wmma_types(op, ms);
+    s = s ? s : video(op, ms);
     return s ? s : wgmma_types(op, ms);
 }

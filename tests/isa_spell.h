@@ -255,7 +255,8 @@ static inline void put_insn(Out *o, const Forms *fs, OpCode op, const ModSet *ms
             continue;
         }
         bool no_scale = strcmp(of->name, "scale") == 0 && ms->mod[MC_KIND] > MV_KIND_TF32;
-        if (of->group && (tied ? !form_tie_holds(of, ms) : (!full && !ord) || no_scale))
+        bool second = ms->mod[MC_SECOP] != 0; /* vadd.add and the like have a third operand */
+        if (of->group && !second && (tied ? !form_tie_holds(of, ms) : (!full && !ord) || no_scale))
             continue;
         put(o, first ? " " : of->paired ? "|" : ", ");
         first = false;

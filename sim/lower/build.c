@@ -140,6 +140,7 @@ static void add_operand(Frame *fr, const Insn *in, uint32_t k, PtxType t, IrOpd 
     p->kind = CO_VALUE;
     p->dst = of->is_dst;
     p->neg = o->neg;
+    p->imm = o->kind == OPD_REG ? o->imm : 0; /* a selector */
     p->n_elems = (uint16_t)n_elems;
     p->first = ir->n_cells;
     if (of->role == OF_PRED || t == T_PRED ||

@@ -199,8 +199,34 @@ static uint16_t mma_slots(const IrInsn *in)
     return 1;
 }
 
+/* Video instructions are sequences, but for VABSDIFF4: counted in ptxas 13.0's code for sm_100a,
+ * one form of each: without .sat and second operation, and what .sat adds. */
+/* clang-format off */
+static const struct {
+    uint16_t op;
+    uint8_t slots, sat;
+} video_slots[] = {
+    {OP_VADD, 3, 6}, {OP_VSUB, 4, 6}, {OP_VABSDIFF, 6, 6}, {OP_VMIN, 7, 6}, {OP_VMAX, 7, 6},
+    {OP_VSHL, 6, 6}, {OP_VSHR, 5, 6}, {OP_VMAD, 3, 6}, {OP_VSET, 8, 0},
+    {OP_VADD2, 4, 18}, {OP_VSUB2, 4, 18}, {OP_VAVRG2, 4, 24}, {OP_VABSDIFF2, 12, 15}, {OP_VMIN2, 7, 15},
+    {OP_VMAX2, 7, 15}, {OP_VSET2, 15, 0},
+    {OP_VADD4, 5, 37}, {OP_VSUB4, 5, 37}, {OP_VAVRG4, 31, 23}, {OP_VABSDIFF4, 1, 50}, {OP_VMIN4, 19, 23},
+    {OP_VMAX4, 19, 23}, {OP_VSET4, 27, 0},
+};
+/* clang-format on */
+
+static uint16_t slots_of_video(const IrInsn *in)
+{
+    for (uint32_t i = 0; i < sizeof video_slots / sizeof video_slots[0]; i++)
+        if (video_slots[i].op == in->op)
+            return (uint16_t)(video_slots[i].slots + (in->mod[MC_SAT] ? video_slots[i].sat : 0));
+    return 1;
+}
+
 uint16_t row_slots(const IrInsn *in)
 {
+    if (in->op >= OP_VADD && in->op <= OP_VSET4)
+        return slots_of_video(in);
     if (op_row[in->op].tclass == TC_HMMA)
         return mma_slots(in);
     for (uint32_t i = 0; i < sizeof expansions / sizeof expansions[0]; i++) {
