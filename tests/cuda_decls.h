@@ -20,6 +20,8 @@ int cudaMallocHost(void **, size_t);
 int cudaFree(void *);
 int cudaFreeHost(void *);
 int cudaMemcpy(void *, const void *, size_t, int);
+int cudaMemcpyAsync(void *, const void *, size_t, int, void *);
+int cudaMemsetAsync(void *, int, size_t, void *);
 int cudaMemcpy2D(void *, size_t, const void *, size_t, size_t, size_t, int);
 int cudaMemset2D(void *, size_t, int, size_t, size_t);
 int cudaMemcpyToSymbol(const void *, const void *, size_t, size_t, int);

@@ -76,6 +76,18 @@ typedef struct CuLaunchConfig { /* CUlaunchConfig, 56 bytes */
     uint32_t n_attrs;
 } CuLaunchConfig;
 
+typedef struct RtGraphUpdate { /* cudaGraphExecUpdateResultInfo */
+    int32_t result;            /* 0 success, 2 topology changed */
+    GpuNode *node, *from;
+} RtGraphUpdate;
+
+typedef struct RtInstantiate { /* cudaGraphInstantiateParams */
+    unsigned long long flags;
+    void *upload_stream;
+    GpuNode *bad;
+    int32_t result; /* 0 success */
+} RtInstantiate;
+
 /* Takes the attributes into the launch; *after, *before: events to record behind or before it. One
  * that cannot be kept is refused by name. */
 GpuError launch_attrs(const LaunchAttr *attrs, uint32_t n, GpuLaunch *l, GpuEvent **after);
@@ -119,6 +131,32 @@ typedef struct MemPoolProps { /* cudaMemPoolProps = CUmemPoolProps, 88 bytes */
     uint16_t usage;
     uint8_t reserved[54];
 } MemPoolProps;
+
+typedef struct RtKernelNode { /* cudaKernelNodeParams, 64 bytes */
+    const void *func;
+    Dim3 grid, block;
+    uint32_t shared;
+    void **params, **extra;
+} RtKernelNode;
+
+typedef struct RtFillNode { /* cudaMemsetParams, 48 bytes */
+    void *dst;
+    size_t pitch;
+    uint32_t value, elem_bytes;
+    size_t width, height;
+} RtFillNode;
+
+typedef struct RtCallNode { /* cudaHostNodeParams */
+    void (*fn)(void *);
+    void *user;
+} RtCallNode;
+
+typedef struct RtAllocNode { /* cudaMemAllocNodeParams, 120 bytes */
+    MemPoolProps pool;
+    const void *access;
+    size_t n_access, bytes;
+    void *ptr;
+} RtAllocNode;
 
 typedef struct CuCopy2d { /* CUDA_MEMCPY2D; memory type 1 host, 2 device, 3 array, 4 unified */
     size_t src_x, src_y;

@@ -135,7 +135,7 @@ ALIAS(cuEventElapsedTime, cuEventElapsedTime_v2);
 EXPORT int cuStreamBeginCapture_v2(void *s, int mode)
 {
     (void)mode;
-    return gpu_stream_begin_capture(stream_handle(s));
+    return gpu_stream_begin_capture(stream_handle(s), NULL);
 }
 ALIAS(cuStreamBeginCapture_v2, cuStreamBeginCapture_v2_ptsz);
 

@@ -114,11 +114,11 @@ GpuError gpu_kernel_param(const GpuKernel *k, size_t i, size_t *offset, size_t *
 GpuError gpu_kernel_attribute(GpuKernel *k, int attribute, int *value);
 GpuError gpu_kernel_set_attribute(GpuKernel *k, int attribute, int value);
 
-/* ---- Streams, events, graphs (stream.c) ---- */
+/* ---- Streams, events (stream.c) ---- */
 
 typedef struct GpuStream GpuStream; /* NULL: the default stream */
 typedef struct GpuEvent GpuEvent;
-typedef struct GpuGraph GpuGraph; /* what a stream recorded, in order */
+typedef struct GpuGraph GpuGraph;
 
 enum { GPU_STREAM_NON_BLOCKING = 1, GPU_EVENT_NO_TIMING = 2 };
 
@@ -127,10 +127,13 @@ GpuError gpu_stream_free(GpuStream *s);
 uint32_t gpu_stream_flags(const GpuStream *s);
 int gpu_stream_priority(const GpuStream *s);
 uint64_t gpu_stream_id(const GpuStream *s);
-GpuError gpu_stream_begin_capture(GpuStream *s);
+/* Records into a graph that is there already, or, NULL, into a new one. */
+GpuError gpu_stream_begin_capture(GpuStream *s, GpuGraph *into);
 GpuError gpu_stream_end_capture(GpuStream *s, GpuGraph **out);
 /* Whether it is capturing. *id: of the capture, or NULL. */
 int gpu_stream_capture_status(const GpuStream *s, uint64_t *id);
+/* The graph being recorded, or NULL. */
+GpuGraph *gpu_stream_capture_graph(const GpuStream *s);
 
 GpuError gpu_event_new(uint32_t flags, GpuEvent **out);
 GpuError gpu_event_free(GpuEvent *e);
@@ -144,12 +147,6 @@ GpuError gpu_fill(const GpuFill *f, GpuStream *s);
 GpuError gpu_host_call(GpuStream *s, void (*fn)(void *), void *user);
 /* One row of bytes. */
 GpuError gpu_copy_bytes(uint64_t dst, uint64_t src, uint64_t bytes, uint32_t kind, GpuStream *s);
-
-GpuGraph *gpu_graph_new(void);
-GpuGraph *gpu_graph_copy(const GpuGraph *g);
-void gpu_graph_free(GpuGraph *g);
-uint32_t gpu_graph_size(const GpuGraph *g);
-GpuError gpu_graph_launch(const GpuGraph *g, GpuStream *s);
 
 /* ---- Launches (launch.c) ---- */
 
@@ -173,5 +170,66 @@ GpuError gpu_occupancy(GpuKernel *k, uint32_t threads, uint64_t shared, uint32_t
 /* Dynamic shared memory that each of n CTAs of an SM may have. */
 GpuError gpu_available_shared(GpuKernel *k, uint32_t n, uint32_t threads, size_t *bytes);
 GpuError gpu_max_clusters(const GpuLaunch *l, uint32_t *clusters);
+
+/* ---- Graphs (graph.c) ---- */
+
+/* A graph does its nodes one after another, each behind those that it depends on. What a stream
+ * recorded is a chain. An executable graph is a copy whose nodes remember what they are copies of.
+ */
+typedef struct GpuNode GpuNode;
+typedef enum GpuNodeType { /* cudaGraphNodeType = CUgraphNodeType */
+                           GNODE_KERNEL = 0,
+                           GNODE_COPY = 1,
+                           GNODE_FILL = 2,
+                           GNODE_CALL = 3,
+                           GNODE_GRAPH = 4,
+                           GNODE_EMPTY = 5,
+                           GNODE_WAIT = 6,
+                           GNODE_RECORD = 7,
+                           GNODE_ALLOC = 10,
+                           GNODE_FREE = 11,
+} GpuNodeType;
+
+typedef struct GpuWork { /* what a node does; the member that the type names */
+    GpuNodeType type;
+    union {
+        GpuLaunch launch;
+        GpuCopy copy;
+        GpuFill fill;
+        struct {
+            void (*fn)(void *);
+            void *user;
+        } call;
+        GpuGraph *child; /* copied */
+        GpuEvent *event;
+    } u;
+} GpuWork;
+
+GpuGraph *gpu_graph_new(void);
+GpuGraph *gpu_graph_copy(const GpuGraph *g);
+void gpu_graph_free(GpuGraph *g);
+GpuError gpu_graph_launch(GpuGraph *g, GpuStream *s);
+/* The nodes in order of creation; NULL behind the last. */
+GpuNode *gpu_graph_node(const GpuGraph *g, size_t i);
+/* GPU_INVALID_VALUE: a dependency of another graph. Launches are checked as gpu_launch does. */
+GpuError gpu_graph_add(GpuGraph *g, const GpuWork *w, GpuNode *const *deps, size_t n,
+                       GpuNode **out);
+/* The copy of `origin`, which stands for it in an executable graph; NULL: there is none. */
+GpuNode *gpu_graph_find(const GpuGraph *g, const GpuNode *origin);
+/* Takes over what the nodes of `from` do. GPU_GRAPH_UPDATE_FAILED: it has other nodes or edges;
+ * *bad, may be NULL: the first node of `from` that differs. */
+GpuError gpu_graph_update(GpuGraph *exec, const GpuGraph *from, GpuNode **bad);
+
+GpuNodeType gpu_node_type(const GpuNode *n);
+GpuNode *gpu_node_dep(const GpuNode *n, size_t i); /* NULL behind the last */
+/* Work as it was given; pointers in it belong to the node. */
+GpuError gpu_node_get(GpuNode *n, GpuWork *w);
+/* Another work of the same type. */
+GpuError gpu_node_set(GpuNode *n, const GpuWork *w);
+GpuError gpu_node_connect(GpuNode *from, GpuNode *to);
+GpuError gpu_node_disconnect(GpuNode *from, GpuNode *to);
+void gpu_node_enable(GpuNode *n, bool on);
+bool gpu_node_enabled(const GpuNode *n);
+void gpu_node_free(GpuNode *n);
 
 #endif

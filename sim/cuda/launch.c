@@ -72,7 +72,7 @@ static GpuError gather_params(const GpuLaunch *l, LaunchOp *op)
     return GPU_OK;
 }
 
-static GpuError launch(Gpu *g, const GpuLaunch *l)
+GpuError launch_make(Gpu *g, const GpuLaunch *l, GpuOp *out)
 {
     uint32_t cluster[3];
     if (g->sticky)
@@ -86,15 +86,20 @@ static GpuError launch(Gpu *g, const GpuLaunch *l)
     for (int i = 0; i < 3; i++)
         asked[i] = l->cluster[i] ? l->cluster[i] : (uint32_t)l->kernel->cluster[i];
     kernel_cluster(l->kernel->head, asked, cluster);
-    GpuOp op = {
+    *out = (GpuOp){
         .type = GOP_LAUNCH,
         .u.launch = {.kernel = l->kernel, .shared = l->shared, .cooperative = l->cooperative}};
-    memcpy(op.u.launch.grid, l->grid, sizeof l->grid);
-    memcpy(op.u.launch.block, l->block, sizeof l->block);
-    memcpy(op.u.launch.cluster, cluster, sizeof cluster);
+    memcpy(out->u.launch.grid, l->grid, sizeof l->grid);
+    memcpy(out->u.launch.block, l->block, sizeof l->block);
+    memcpy(out->u.launch.cluster, cluster, sizeof cluster);
     e = check_launch(g, l, cluster);
-    if (!e)
-        e = gather_params(l, &op.u.launch);
+    return e ? e : gather_params(l, &out->u.launch);
+}
+
+static GpuError launch(Gpu *g, const GpuLaunch *l)
+{
+    GpuOp op = {.type = GOP_LAUNCH};
+    GpuError e = launch_make(g, l, &op);
     if (!e)
         e = stream_submit(g, l->stream, &op);
     op_free(&op);

@@ -12,4 +12,9 @@ GpuKernel *rt_kernel(const void *func);
 /* What a call returns for which rt_kernel gave NULL: why it did. */
 GpuError rt_no_kernel(void);
 
+/* The host function that stands for a kernel, or the kernel itself. */
+const void *rt_host_function(const GpuKernel *k);
+/* What cudaMemcpy3D describes. */
+GpuError rt_copy_of(const RtCopy3d *p, GpuCopy *c);
+
 #endif

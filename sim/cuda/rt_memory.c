@@ -235,19 +235,24 @@ static GpuBox box_of(const RtPitched *p, const RtSize3 *pos)
                     .slice = slice};
 }
 
+GpuError rt_copy_of(const RtCopy3d *p, GpuCopy *c)
+{
+    if (p->src_array || p->dst_array)
+        return gpu_refuse("cudaMemcpy3D", "copying arrays");
+    *c = (GpuCopy){.dst = box_of(&p->dst, &p->dst_pos),
+                   .src = box_of(&p->src, &p->src_pos),
+                   .width = p->extent.x,
+                   .height = p->extent.y,
+                   .depth = p->extent.z,
+                   .kind = (uint32_t)p->kind};
+    return GPU_OK;
+}
+
 EXPORT int cudaMemcpy3DAsync(const RtCopy3d *p, void *stream)
 {
-    if (!p)
-        return rt_ret(GPU_INVALID_VALUE);
-    if (p->src_array || p->dst_array)
-        return rt_ret(gpu_refuse("cudaMemcpy3D", "copying arrays"));
-    GpuCopy c = {.dst = box_of(&p->dst, &p->dst_pos),
-                 .src = box_of(&p->src, &p->src_pos),
-                 .width = p->extent.x,
-                 .height = p->extent.y,
-                 .depth = p->extent.z,
-                 .kind = (uint32_t)p->kind};
-    return rt_ret(gpu_copy(&c, stream_handle(stream)));
+    GpuCopy c;
+    GpuError e = p ? rt_copy_of(p, &c) : GPU_INVALID_VALUE;
+    return rt_ret(e ? e : gpu_copy(&c, stream_handle(stream)));
 }
 ALIAS(cudaMemcpy3DAsync, cudaMemcpy3DAsync_ptsz);
 

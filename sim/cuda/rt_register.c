@@ -236,6 +236,17 @@ GpuKernel *rt_kernel(const void *func)
     return e ? e->kernel : NULL;
 }
 
+const void *rt_host_function(const GpuKernel *k)
+{
+    const void *host = k;
+    pthread_mutex_lock(&tables_lock);
+    for (size_t i = 0; i < functions.n; i++)
+        if (functions.entries[i].kernel == k)
+            host = functions.entries[i].host;
+    pthread_mutex_unlock(&tables_lock);
+    return host;
+}
+
 GpuError rt_no_kernel(void)
 {
     GpuError e = gpu_check();

@@ -1,4 +1,4 @@
-/* libcudart: streams, events, graphs made by capture. */
+/* libcudart: streams, events, capture. */
 #include <stdlib.h>
 
 #include "sim/cuda/rt.h"
@@ -155,12 +155,12 @@ EXPORT int cudaEventElapsedTime(float *ms, void *from, void *to)
     return rt_ret(ms ? gpu_event_ms(from, to, ms) : GPU_INVALID_VALUE);
 }
 
-/* ---- Capture and graphs ---- */
+/* ---- Capture ---- */
 
 EXPORT int cudaStreamBeginCapture(void *s, int mode)
 {
     (void)mode;
-    return rt_ret(gpu_stream_begin_capture(stream_handle(s)));
+    return rt_ret(gpu_stream_begin_capture(stream_handle(s), NULL));
 }
 ALIAS(cudaStreamBeginCapture, cudaStreamBeginCapture_ptsz);
 
@@ -188,60 +188,5 @@ EXPORT int cudaThreadExchangeStreamCaptureMode(int *mode)
     int old = current;
     current = *mode;
     *mode = old;
-    return GPU_OK;
-}
-
-EXPORT int cudaGraphCreate(void **graph, unsigned flags)
-{
-    (void)flags;
-    if (!graph)
-        return rt_ret(GPU_INVALID_VALUE);
-    *graph = gpu_graph_new();
-    return GPU_OK;
-}
-
-EXPORT int cudaGraphDestroy(void *graph)
-{
-    gpu_graph_free(graph);
-    return rt_ret(graph ? GPU_OK : GPU_INVALID_VALUE);
-}
-ALIAS(cudaGraphDestroy, cudaGraphExecDestroy);
-
-EXPORT int cudaGraphInstantiate(void **exec, void *graph, unsigned long long flags)
-{
-    (void)flags;
-    if (!exec || !graph)
-        return rt_ret(GPU_INVALID_VALUE);
-    *exec = gpu_graph_copy(graph);
-    return GPU_OK;
-}
-ALIAS(cudaGraphInstantiate, cudaGraphInstantiateWithFlags);
-
-EXPORT int cudaGraphClone(void **copy, void *graph)
-{
-    return cudaGraphInstantiate(copy, graph, 0);
-}
-
-EXPORT int cudaGraphLaunch(void *exec, void *s)
-{
-    return rt_ret(gpu_graph_launch(exec, stream_handle(s)));
-}
-ALIAS(cudaGraphLaunch, cudaGraphLaunch_ptsz);
-
-EXPORT int cudaGraphUpload(void *exec, void *s)
-{
-    (void)s;
-    return rt_ret(exec ? GPU_OK : GPU_INVALID_VALUE);
-}
-ALIAS(cudaGraphUpload, cudaGraphUpload_ptsz);
-
-/* How many operations were captured; the nodes themselves cannot be had. */
-EXPORT int cudaGraphGetNodes(void *graph, void **nodes, size_t *n)
-{
-    if (!graph || !n)
-        return rt_ret(GPU_INVALID_VALUE);
-    if (nodes)
-        return rt_ret(gpu_missing("cudaGraphGetNodes for nodes"));
-    *n = gpu_graph_size(graph);
     return GPU_OK;
 }

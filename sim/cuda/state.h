@@ -91,8 +91,21 @@ typedef struct GpuOp { /* something a stream does */
     } u;
 } GpuOp;
 
+struct GpuNode {
+    GpuGraph *graph;
+    GpuNodeType type;
+    GpuOp op;        /* of a kernel, copy, fill, call */
+    GpuGraph *child; /* owned */
+    GpuEvent *event;
+    GpuNode **deps; /* nodes of the same graph that run before */
+    uint32_t n_deps, cap_deps;
+    const GpuNode *origin; /* in the graph that this one's is a copy of; only to be compared */
+    bool disabled, done;   /* done: in the launch that is going on */
+    void **args;           /* gpu_node_get: addresses of the parameters in op */
+};
+
 struct GpuGraph {
-    GpuOp *ops;
+    GpuNode **nodes; /* in order of creation */
     uint32_t n, cap;
 };
 
@@ -200,8 +213,15 @@ void module_write(Gpu *g, GpuModule *m, const char *folder);
 /* ---- stream.c ---- */
 GpuError stream_submit(Gpu *g, GpuStream *s, const GpuOp *op);
 void op_free(GpuOp *op);
+GpuOp op_copy(const GpuOp *op);
+
+/* ---- graph.c ---- */
+/* What a stream recorded, behind all that is there. */
+void graph_record(GpuGraph *gr, const GpuOp *op);
 
 /* ---- launch.c ---- */
+/* Checks a launch and makes it an operation, whose parameters op_free gives back. */
+GpuError launch_make(Gpu *g, const GpuLaunch *l, GpuOp *op);
 GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s);
 
 /* ---- timing.c ---- */

@@ -1,5 +1,5 @@
-/* Streams, events and graphs. Operations are done when submitted; a capturing stream records them
- * instead, and a graph does them in the order of recording, which is one that its edges allow. */
+/* Streams and events. Operations are done when submitted; a capturing stream records them instead.
+ */
 #include "sim/cuda/state.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ void op_free(GpuOp *op)
         free(op->u.launch.params);
 }
 
-static GpuOp op_copy(const GpuOp *op)
+GpuOp op_copy(const GpuOp *op)
 {
     GpuOp copy = *op;
     if (op->type == GOP_LAUNCH && op->u.launch.params) {
@@ -60,12 +60,6 @@ static GpuError run_op(Gpu *g, GpuStream *s, const GpuOp *op)
     return GPU_UNKNOWN;
 }
 
-static void graph_add(GpuGraph *gr, const GpuOp *op)
-{
-    gr->ops = gpu_grow(gr->ops, gr->n, &gr->cap, sizeof *gr->ops);
-    gr->ops[gr->n++] = op_copy(op);
-}
-
 GpuError stream_submit(Gpu *g, GpuStream *s, const GpuOp *op)
 {
     s = stream_of(g, s);
@@ -73,7 +67,7 @@ GpuError stream_submit(Gpu *g, GpuStream *s, const GpuOp *op)
         return g->sticky;
     if (!s->capture)
         return run_op(g, s, op);
-    graph_add(s->capture, op);
+    graph_record(s->capture, op);
     return GPU_OK;
 }
 
@@ -170,14 +164,14 @@ uint64_t gpu_stream_id(const GpuStream *s)
     return s ? s->id : 0;
 }
 
-GpuError gpu_stream_begin_capture(GpuStream *s)
+GpuError gpu_stream_begin_capture(GpuStream *s, GpuGraph *into)
 {
     Gpu *g = gpu_enter();
     if (!s)
         return gpu_leave(GPU_CAPTURE_UNSUPPORTED); /* as CUDA: not on the legacy stream */
     if (s->capture)
         return gpu_leave(GPU_ILLEGAL_STATE);
-    s->capture = gpu_graph_new();
+    s->capture = into ? into : gpu_graph_new();
     s->capture_id = ++g->next_capture;
     return gpu_leave(g->sticky);
 }
@@ -194,6 +188,11 @@ GpuError gpu_stream_end_capture(GpuStream *s, GpuGraph **out)
     *out = s->capture;
     leave_capture(g, *out);
     return gpu_leave(g->sticky);
+}
+
+GpuGraph *gpu_stream_capture_graph(const GpuStream *s)
+{
+    return s ? s->capture : NULL;
 }
 
 int gpu_stream_capture_status(const GpuStream *s, uint64_t *id)
@@ -277,41 +276,4 @@ GpuError gpu_event_ms(GpuEvent *from, GpuEvent *to, float *ms)
         return gpu_leave(GPU_INVALID_HANDLE);
     *ms = (float)((to->at_us - from->at_us) * 1e-3);
     return gpu_leave(g->sticky);
-}
-
-/* ---- Graphs ---- */
-
-GpuGraph *gpu_graph_new(void)
-{
-    return gpu_alloc(sizeof(GpuGraph));
-}
-
-GpuGraph *gpu_graph_copy(const GpuGraph *from)
-{
-    GpuGraph *to = gpu_graph_new();
-    for (uint32_t i = 0; i < from->n; i++)
-        graph_add(to, &from->ops[i]);
-    return to;
-}
-
-void gpu_graph_free(GpuGraph *gr)
-{
-    for (uint32_t i = 0; gr && i < gr->n; i++)
-        op_free(&gr->ops[i]);
-    free(gr ? gr->ops : NULL);
-    free(gr);
-}
-
-uint32_t gpu_graph_size(const GpuGraph *gr)
-{
-    return gr->n;
-}
-
-GpuError gpu_graph_launch(const GpuGraph *gr, GpuStream *s)
-{
-    Gpu *g = gpu_enter();
-    GpuError e = GPU_OK;
-    for (uint32_t i = 0; gr && i < gr->n && !e; i++)
-        e = stream_submit(g, s, &gr->ops[i]);
-    return gpu_leave(gr ? e : GPU_INVALID_HANDLE);
 }
