@@ -125,6 +125,8 @@ bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg
 
 /* The oldest steps, up to and including the first that somebody may wait for. */
 bool drive_step(Drive *d, Err *err);
+/* One step, whatever is queued. */
+bool drive_perform(Drive *d, const Step *s, Err *err);
 bool drive_push(Drive *d, const Step *s, Err *err);
 bool drive_holds(Drive *d, uint32_t cta, uint32_t warp, const Op *wait, Err *err);
 

@@ -195,7 +195,7 @@ static bool finish(Drive *d, const Step *s, Err *err)
     }
 }
 
-static bool perform(Drive *d, const Step *s, Err *err)
+bool drive_perform(Drive *d, const Step *s, Err *err)
 {
     bool two_steps = s->op.kind == OK_TMA_STORE;
     d->actor_cta = s->cta;
@@ -219,7 +219,7 @@ bool drive_step(Drive *d, Err *err)
 {
     while (d->n > 0) {
         Step s = pop(d);
-        if (!perform(d, &s, err))
+        if (!drive_perform(d, &s, err))
             return false;
         if (s.op.kind == OK_MMA || s.op.kind == OK_TMEM_CP)
             continue; /* nobody waits for an MMA itself, only for a commit */
