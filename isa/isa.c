@@ -187,6 +187,11 @@ bool isa_find_entry(const Module *m, const char *name, const Func **out, Err *er
 
 bool isa_parse_file(Arena *a, const char *path, Module **out, Err *err)
 {
+    return isa_parse_kernel(a, path, NULL, out, err);
+}
+
+bool isa_parse_kernel(Arena *a, const char *path, const char *kernel, Module **out, Err *err)
+{
     Loc loc = {.file = arena_str(a, path, strlen(path))};
     FILE *f = fopen(path, "rb");
     if (!f)
@@ -206,6 +211,8 @@ bool isa_parse_file(Arena *a, const char *path, Module **out, Err *err)
     fclose(f);
     if (bad)
         return err_set(err, ERR_IO, loc, "the file cannot be read");
+    if (kernel)
+        text = isa_slice(a, text, len, kernel);
     return isa_parse(a, loc.file, text, len, out, err);
 }
 

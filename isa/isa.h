@@ -251,6 +251,9 @@ char *isa_slice(Arena *a, const char *text, size_t len, const char *keep);
 
 /* Reads the file, then isa_parse. ERR_IO if it cannot be read. */
 bool isa_parse_file(Arena *a, const char *path, Module **out, Err *err);
+/* The same without the bodies of other kernels, whose static shared memory would push the dynamic
+ * array up. NULL: all. */
+bool isa_parse_kernel(Arena *a, const char *path, const char *kernel, Module **out, Err *err);
 
 /* The entry of that name, or the only entry if name is NULL. ERR_SEMANTIC lists the entries if
  * there is none. */

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_FILES_IN_FOLDER = 256 };
 
@@ -388,6 +389,56 @@ START_TEST(calls_name_their_parameters)
 }
 END_TEST
 
+/* The kernel that runs does not see the others' shared memory. */
+START_TEST(one_kernel_of_a_file)
+{
+    char path[] = "/tmp/rao-test-parse-XXXXXX";
+    static const char text[] =
+        ".version 9.0\n.target sm_100a\n.address_size 64\n.extern .shared .align 16 .b8 dyn[];\n"
+        ".visible .entry a()\n{\n .shared .align 4 .b8 own[20];\n .reg .b32 %r<2>;\n"
+        " mov.u32 %r1, own;\n ret;\n}\n"
+        ".visible .entry b()\n{\n .reg .b32 %r<2>;\n mov.u32 %r1, dyn;\n ret;\n}\n";
+    int fd = mkstemp(path);
+    Err err = {0};
+    ck_assert_int_eq(write(fd, text, sizeof text - 1), sizeof text - 1);
+    close(fd);
+    static const char *const kernels[] = {"b", "a", NULL};
+    for (size_t i = 0; i < 3; i++) {
+        Arena a = {0};
+        Module *m;
+        ck_assert(isa_parse_kernel(&a, path, kernels[i], &m, &err));
+        ck_assert_str_eq(m->vars[0].name, "dyn");
+        ck_assert_uint_eq(m->vars[0].offset, i == 0 ? 0 : 32);
+        arena_free(&a);
+    }
+    unlink(path);
+}
+END_TEST
+
+/* Code between an .extern declaration and the definition means what is defined. */
+START_TEST(a_declared_variable_is_the_defined_one)
+{
+    static const char text[] =
+        ".version 9.0\n.target sm_100a\n.address_size 64\n.extern .global .align 4 .u32 x;\n"
+        ".extern .global .align 16 .u32 x;\n.extern .global .u32 unused;\n"
+        ".visible .entry a()\n{\n .reg .b32 %r<2>;\n ld.global.u32 %r1, [x];\n ret;\n}\n"
+        ".visible .global .align 4 .u32 x = 7;\n";
+    Arena a = {0};
+    Err err = {0};
+    Module *m;
+    ck_assert(isa_parse(&a, "x.ptx", text, sizeof text - 1, &m, &err));
+    const Var *x = &m->vars[m->funcs[0].insns[0].opd[1].var];
+    ck_assert_str_eq(x->name, "x");
+    ck_assert(!x->is_extern && x->align == 16 && x->init && x->init[0] == 7);
+    size_t without = (size_t)(strstr(text, ".visible .global") - text);
+    ck_assert(!isa_parse(&a, "x.ptx", text, without, &m, &err));
+    ck_assert_msg(strstr(err.msg, "'x' is .extern (line 4) and defined nowhere") != NULL, "%s",
+                  err.msg);
+    ck_assert_uint_eq(err.loc.line, 10);
+    arena_free(&a);
+}
+END_TEST
+
 START_TEST(operands_know_whether_they_are_written)
 {
     Arena a = {0};
@@ -531,6 +582,8 @@ int main(void)
     tcase_add_test(t, branches_go_to_the_innermost_label);
     tcase_add_test(t, shadowed_registers_are_distinct_and_named_apart);
     tcase_add_test(t, calls_name_their_parameters);
+    tcase_add_test(t, one_kernel_of_a_file);
+    tcase_add_test(t, a_declared_variable_is_the_defined_one);
     tcase_add_test(t, operands_know_whether_they_are_written);
     tcase_add_test(t, an_entry_is_found_by_name_or_alone);
     tcase_add_test(t, damaged_text_gives_an_error_or_a_module);

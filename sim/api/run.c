@@ -99,7 +99,8 @@ static bool prepare(RaoResult *r, const RaoOptions *o, const Launch *l, const Ke
         return err_set(&r->err, ERR_UNSUPPORTED, (Loc){.file = kl->ptx},
                        "a grid of %u x %u x %u CTAs: at most 2^31 - 1", kl->grid[0], kl->grid[1],
                        kl->grid[2]);
-    if (!isa_parse_file(a, kl->ptx, &m, &r->err) || !isa_find_entry(m, kl->kernel, &f, &r->err) ||
+    if (!isa_parse_kernel(a, kl->ptx, kl->kernel, &m, &r->err) ||
+        !isa_find_entry(m, kl->kernel, &f, &r->err) ||
         !launch_params(a, l, kl, m, f, mem, &params, &r->err))
         return false;
     CodeLayout layout;
