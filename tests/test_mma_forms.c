@@ -170,6 +170,8 @@ static void make_wmma_products(void)
                     const Type *a = &wmma_types[t], *r = &results[d];
                     if (a->bits == 64 && i != 4) /* as above: not in the manual */
                         continue;
+                    if (i < 5 && (l == 1 || l == 2)) /* all four are looked at for few bits */
+                        continue;
                     make_wmma_product(wmma_shapes[i], l, r, a, r, "");
                     if (strcmp(a->name, "f16") == 0 && d < 2)
                         make_wmma_product(wmma_shapes[i], l, r, a, &results[!d], "");
@@ -276,10 +278,10 @@ static const struct {
     void (*make)(void);
     const char *target;
     int accepted; /* by ptxas 13.0 */
-} groups[] = {{make_forms, "sm_90a", 51},          {make_forms, "sm_100a", 51},
-              {make_wgmmas, "sm_90a", 48},         {make_wgmmas, "sm_100a", 0},
-              {make_wmma_loads, "sm_90a", 114},    {make_wmma_loads, "sm_100a", 114},
-              {make_wmma_products, "sm_90a", 121}, {make_wmma_products, "sm_100a", 121}};
+} groups[] = {{make_forms, "sm_90a", 51},         {make_forms, "sm_100a", 51},
+              {make_wgmmas, "sm_90a", 48},        {make_wgmmas, "sm_100a", 0},
+              {make_wmma_loads, "sm_100a", 114}, /* sm_90a has the same */
+              {make_wmma_products, "sm_100a", 63}};
 
 START_TEST(legal_forms_are_those_of_ptxas)
 {
@@ -298,7 +300,7 @@ int main(void)
 {
     Suite *s = suite_create("mma_forms");
     TCase *tc = tcase_create("all");
-    tcase_add_loop_test(tc, legal_forms_are_those_of_ptxas, 0, 8);
+    tcase_add_loop_test(tc, legal_forms_are_those_of_ptxas, 0, 6);
     tcase_set_timeout(tc, 120);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);

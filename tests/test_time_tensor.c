@@ -131,16 +131,16 @@ static const struct {
     uint32_t flags, rate, n;
     double latency, interval;
 } other_kinds[] = {
-    {SS, 1, 128, 200, 64.02},
-    {SS, 4, 128, 199, 64.02},
-    {SS | MMA_SCALED, 1, 128, 201, 64.02},
-    {SS | MMA_SCALED, 1, 64, 169, 48.02},
-    {TS, 1, 128, 168, 64.02},
-    {TS, 4, 128, 167, 64.02},
-    {TS | MMA_SCALED, 1, 128, 171, 64.02},
-    {TS | MMA_SCALED, 1, 64, 139, 32.02},
-    {SS, 3, 256, 0, 128},                 /* tf32 */
-    {SS | MMA_SCALED, 2, 256, 0, 128.01}, /* mxf4nvf4 */
+    {SS, RATE_8, 128, 200, 64.02},
+    {SS, RATE_I8, 128, 199, 64.02},
+    {SS | MMA_SCALED, RATE_8, 128, 201, 64.02},
+    {SS | MMA_SCALED, RATE_8, 64, 169, 48.02},
+    {TS, RATE_8, 128, 168, 64.02},
+    {TS, RATE_I8, 128, 167, 64.02},
+    {TS | MMA_SCALED, RATE_8, 128, 171, 64.02},
+    {TS | MMA_SCALED, RATE_8, 64, 139, 32.02},
+    {SS, RATE_TF32, 256, 0, 128},              /* tf32 */
+    {SS | MMA_SCALED, RATE_4, 256, 0, 128.01}, /* mxf4nvf4 */
 };
 
 START_TEST(kinds_take_the_measured_time)

@@ -2,12 +2,20 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-static double now_seconds(void)
+double host_seconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+uint32_t host_threads(uint32_t asked)
+{
+    enum { MOST = 256 };
+    long n = asked ? (long)asked : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > MOST ? MOST : (uint32_t)n;
 }
 
 void kernel_cluster(const Func *f, const uint32_t asked[3], uint32_t cluster[3])
@@ -16,17 +24,17 @@ void kernel_cluster(const Func *f, const uint32_t asked[3], uint32_t cluster[3])
         cluster[i] = asked[i] ? asked[i] : f->cluster[i] ? f->cluster[i] : 1;
 }
 
-/* What the code wants, but at most 65536 / threads rounded down to 8 or .maxnreg. A kernel with
- * setmaxnreg gets that most: the warps redistribute it. A thread can name at most 255, which take
- * the room of 256. */
-uint32_t kernel_regs(const Code *code, const uint32_t block[3])
+/* What the code wants, but at most what an SM has / threads, rounded down to 8, or .maxnreg. A
+ * kernel with setmaxnreg gets that most: the warps redistribute it. A thread can name at most 255,
+ * which take the room of 256. */
+uint32_t kernel_regs(const Model *model, const Code *code, const uint32_t block[3])
 {
     const Func *f = code->func;
     uint32_t threads = f->reqntid[0]   ? f->reqntid[0] * f->reqntid[1] * f->reqntid[2]
                        : f->maxntid[0] ? f->maxntid[0] * f->maxntid[1] * f->maxntid[2]
                                        : block[0] * block[1] * block[2];
-    uint32_t regs =
-        65536 / (threads ? threads : 1) / (f->minnctapersm > 1 ? f->minnctapersm : 1) / 8 * 8;
+    uint32_t regs = (uint32_t)model->v[MP_SM_REGISTERS] / (threads ? threads : 1) /
+                    (f->minnctapersm > 1 ? f->minnctapersm : 1) / 8 * 8;
     if (regs > 256)
         regs = 256;
     uint32_t cap = (f->maxnreg + 7) / 8 * 8, wanted = (code->n_slots + 7) / 8 * 8;
@@ -66,7 +74,7 @@ void kernel_prepare(const LaunchDesc *d, KernelRun *k)
                               .clock_ghz = d->model->v[MP_CLOCK_GHZ]},
                      .sim = {.model = d->model,
                              .sms = d->sms,
-                             .regs_per_thread = kernel_regs(d->code, d->block),
+                             .regs_per_thread = kernel_regs(d->model, d->code, d->block),
                              .shared_per_cta = SHARED_BASE + f->shared_bytes + d->shared}};
     memcpy(k->exec.grid, d->grid, sizeof d->grid);
     memcpy(k->exec.block, d->block, sizeof d->block);
@@ -97,9 +105,9 @@ bool kernel_time(Arena *a, KernelRun *k, bool need_all, Recorder **rec, KernelTi
         *rec = recorder_new(a, k->sim.front);
         k->sim.front = recorder_front(*rec);
     }
-    double start = now_seconds();
+    double start = host_seconds();
     bool ok = sim_run(a, &k->sim, &out->sim, &out->dead, err);
-    out->seconds = now_seconds() - start;
+    out->seconds = host_seconds() - start;
     exec_free(x);
     return ok;
 }

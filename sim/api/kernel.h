@@ -25,11 +25,17 @@ typedef struct KernelRun { /* one launch, ready to run */
     SimDesc sim;
 } KernelRun;
 
+/* Seconds on the host's clock, from any start. */
+double host_seconds(void);
+
+/* Host threads to run on: as asked, 0: one for each processor. */
+uint32_t host_threads(uint32_t asked);
+
 /* The cluster of a launch: as asked for, else the kernel's own, else 1. */
 void kernel_cluster(const Func *f, const uint32_t asked[3], uint32_t cluster[3]);
 
 /* Registers that a launch allocates per thread. */
-uint32_t kernel_regs(const Code *code, const uint32_t block[3]);
+uint32_t kernel_regs(const Model *model, const Code *code, const uint32_t block[3]);
 
 /* Room for a cooperative launch's workspace, and the same set for the next launch. 0: no room. */
 uint64_t kernel_workspace(GlobalMem *mem);

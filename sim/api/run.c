@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "sim/api/kernel.h"
 
@@ -20,19 +18,6 @@ struct RaoResult {
     Checker *checker; /* NULL: not asked for */
     char *error_text, *json;
 };
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static uint32_t host_threads(const RaoOptions *o)
-{
-    long n = o->threads ? (long)o->threads : sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > 256 ? 256 : (uint32_t)n;
-}
 
 static RaoStatus status_of(const Err *err)
 {
@@ -203,11 +188,11 @@ static bool run_kernel(RaoResult *r, const RaoOptions *o, const Launch *l, const
     Err unfit = {0}; /* only a run with time must fit the chip */
     if (sim_plan(&k.sim, k.exec.grid, k.exec.block, k.exec.cluster, &plan, &unfit))
         k.exec.resident = plan.resident;
-    double start = now_seconds();
+    double start = host_seconds();
     bool ok = o->check ? run_checked(r, &k, kr)
-                       : kernel_run(&r->arena, &k, host_threads(o), &kr->run, &r->err);
+                       : kernel_run(&r->arena, &k, host_threads(o->threads), &kr->run, &r->err);
     r->dead = kr->run.dead;
-    r->report.run_seconds += now_seconds() - start;
+    r->report.run_seconds += host_seconds() - start;
     return ok;
 }
 
@@ -266,7 +251,7 @@ static bool run_launch(RaoResult *r, const RaoOptions *o, const char *path, Glob
     if (o->no_check || !l->n_checks)
         return true;
     CheckResult *checks;
-    if (!launch_check(a, l, mem, partial, host_threads(o), &checks, &r->err))
+    if (!launch_check(a, l, mem, partial, host_threads(o->threads), &checks, &r->err))
         return false;
     r->report.checks = checks;
     r->report.n_checks = l->n_checks;
@@ -290,7 +275,7 @@ static RaoResult *result_new(const char *source)
 
 static RaoResult *finish(RaoResult *r, double start)
 {
-    r->report.host_seconds = now_seconds() - start;
+    r->report.host_seconds = host_seconds() - start;
     r->report.err = &r->err;
     if (r->dead.n_waits)
         r->report.dead = &r->dead;
@@ -312,7 +297,7 @@ RaoResult *rao_run(const char *launch, const RaoOptions *opt)
 {
     static const RaoOptions plain;
     opt = opt ? opt : &plain;
-    double start = now_seconds();
+    double start = host_seconds();
     RaoResult *r = result_new(launch);
     GlobalMem *mem = mem_new();
     run_launch(r, opt, launch, mem);
@@ -347,9 +332,9 @@ static bool replay(RaoResult *r, const RaoOptions *o, const char *path)
     r->report.recorded_cycles = h->cycles;
     r->report.recorded_model = h->model;
     SimResult *sim;
-    double start = now_seconds();
+    double start = host_seconds();
     bool ok = sim_run(a, &d, &sim, &r->dead, &r->err);
-    r->report.run_seconds = now_seconds() - start;
+    r->report.run_seconds = host_seconds() - start;
     if (ok)
         k->sim = sim;
     return ok;
@@ -359,7 +344,7 @@ RaoResult *rao_replay(const char *trace, const RaoOptions *opt)
 {
     static const RaoOptions plain;
     opt = opt ? opt : &plain;
-    double start = now_seconds();
+    double start = host_seconds();
     RaoResult *r = result_new(trace);
     replay(r, opt, trace);
     return finish(r, start);

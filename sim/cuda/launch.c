@@ -153,12 +153,6 @@ static void progress(const LaunchOp *op, uint64_t number)
     fflush(stderr);
 }
 
-static uint32_t host_threads(const Gpu *g)
-{
-    long n = g->opt.threads ? (long)g->opt.threads : sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > 256 ? 256 : (uint32_t)n;
-}
-
 static GpuError failed(Gpu *g, const LaunchOp *op, const Code *code, Err *err)
 {
     progress(NULL, 0);
@@ -206,7 +200,7 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
         RepeatRun repeat;
         k->exec.resident = plan_of_run(k).resident;
         if (!repeat_start(g, op, k->exec.code, &repeat)) {
-            ok = kernel_run(&a, k, host_threads(g), &stats, &err);
+            ok = kernel_run(&a, k, host_threads(g->opt.threads), &stats, &err);
             if (ok)
                 repeat_ran(g, &repeat);
         }

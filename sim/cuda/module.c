@@ -314,7 +314,7 @@ static GpuError body_attribute(Gpu *g, GpuKernel *k, int attribute, int *value)
     else if (attribute == FA_SHARED_BYTES)
         *value = (int)k->func->shared_bytes;
     else
-        *value = (int)kernel_regs(k->code[0], one_warp);
+        *value = (int)kernel_regs(&g->model, k->code[0], one_warp);
     return GPU_OK;
 }
 

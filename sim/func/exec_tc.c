@@ -370,9 +370,9 @@ static bool check_mma(ExecCtx *x, const XInsn *in, uint32_t lane, const Async *a
 static void emit_mma(ExecCtx *x, const Async *as)
 {
     static const uint32_t rate[] = {
-        /* FLOP rate classes of op.h */
-        [MV_KIND_F16] = 0,      [MV_KIND_TF32] = 3, [MV_KIND_F8F6F4] = 1,  [MV_KIND_I8] = 4,
-        [MV_KIND_MXF8F6F4] = 1, [MV_KIND_MXF4] = 2, [MV_KIND_MXF4NVF4] = 2};
+        [MV_KIND_F16] = RATE_F16,   [MV_KIND_TF32] = RATE_TF32,  [MV_KIND_F8F6F4] = RATE_8,
+        [MV_KIND_I8] = RATE_I8,     [MV_KIND_MXF8F6F4] = RATE_8, [MV_KIND_MXF4] = RATE_4,
+        [MV_KIND_MXF4NVF4] = RATE_4};
     Op *o = emit(x, OK_MMA);
     Mma t = mma_of(as->u.mma.idesc, as->u.mma.kind, as->u.mma.svec, as->u.mma.cg2);
     o->arg0 = t.m | t.n << 16;

@@ -335,9 +335,11 @@ static bool wgmma_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
 
 /* ---- Instructions ---- */
 
-static uint32_t rate_class(const CodeInsn *in, const Shape *s)
+static MmaRate rate_class(const CodeInsn *in, const Shape *s)
 {
-    return s->ints ? 4 : in->type[1] == T_TF32 ? 3 : s->elem_bytes == 1 ? 1 : 0;
+    if (s->ints)
+        return RATE_I8;
+    return in->type[1] == T_TF32 ? RATE_TF32 : s->elem_bytes == 1 ? RATE_8 : RATE_F16;
 }
 
 static bool dyn_wgmma(ExecCtx *x, const XInsn *in, uint32_t mask)
@@ -366,7 +368,7 @@ static bool dyn_wgmma(ExecCtx *x, const XInsn *in, uint32_t mask)
     }
     Op *o = emit(x, OK_WGMMA);
     o->arg0 = GROUP_ROWS | s.n << 16;
-    o->arg1 = (s.a_regs ? MMA_A_TMEM : 0u) | rate_class(in->ci, &s) << MMA_RATE_SHIFT;
+    o->arg1 = (s.a_regs ? MMA_A_TMEM : 0u) | (uint32_t)rate_class(in->ci, &s) << MMA_RATE_SHIFT;
     o->waves = TC_SLICE_BYTES;
     o->handle = as->handle;
     return true;

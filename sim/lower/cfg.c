@@ -3,10 +3,11 @@
  *
  * Blocks stay in PTX order, because the executor's lowest-pc-first rule makes lanes rejoin where
  * paths join. */
-#include "sim/lower/ir.h"
-
 #include <assert.h>
 #include <string.h>
+
+#include "sim/lower/ir.h"
+#include "sim/model/model.h"
 
 static bool is_branch(const IrInsn *in)
 {
@@ -211,14 +212,15 @@ static void find_depths(Ir *ir)
     }
 }
 
-/* Registers per thread that the kernel may use: .maxnreg, or what fits .maxntid threads. */
-static uint32_t base_budget(const Func *f)
+/* Registers per thread that the kernel may use: .maxnreg, or what fits .maxntid threads. Without a
+ * model nothing is scheduled, and nobody asks. */
+static uint32_t base_budget(const Model *model, const Func *f)
 {
-    enum { SM_REGS = 65536, MAX_REGS = 255 };
+    enum { MAX_REGS = 255 };
     const uint32_t *t = f->reqntid[0] ? f->reqntid : f->maxntid;
     uint64_t threads = (uint64_t)(t[0] ? t[0] : 1) * (t[1] ? t[1] : 1) * (t[2] ? t[2] : 1);
     uint32_t ctas = f->minnctapersm ? f->minnctapersm : 1;
-    uint64_t regs = SM_REGS / (threads * ctas) / 8 * 8;
+    uint64_t regs = model ? (uint64_t)model->v[MP_SM_REGISTERS] / (threads * ctas) / 8 * 8 : 0;
     if (f->maxnreg)
         regs = f->maxnreg;
     return regs > MAX_REGS || regs == 0 ? MAX_REGS : (uint32_t)regs;
@@ -230,7 +232,7 @@ static void find_budgets(Ir *ir, const uint32_t *order, uint32_t n)
     uint32_t *after = arena_new(ir->a, uint32_t, ir->n_blocks + 1);
     for (uint32_t i = 0; i < n; i++) {
         Block *b = &ir->blocks[order[i]];
-        b->max_regs = i == 0 ? base_budget(ir->func) : UINT32_MAX;
+        b->max_regs = i == 0 ? base_budget(ir->model, ir->func) : UINT32_MAX;
         for (uint32_t k = 0; k < b->n_pred; k++) {
             uint32_t p = after[ir->preds[b->pred + k]];
             if (p && p < b->max_regs)

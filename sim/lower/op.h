@@ -74,13 +74,21 @@ typedef enum OpKind {
     OK_COUNT
 } OpKind;
 
-enum {                 /* arg1 of OK_MMA and OK_WGMMA */
-       MMA_A_TMEM = 1, /* A operand in tensor memory (TS) or registers (RS), else in shared
-                          memory (SS) */
-       MMA_CG2 = 2,    /* cta_group::2 */
-       MMA_SCALED = 4, /* block scales */
-       MMA_RATE_SHIFT =
-           8, /* bits 8-15: FLOP rate class: 0 f16/bf16, 1 8-bit, 2 4-bit, 3 tf32, 4 i8 */
+typedef enum MmaRate {           /* classes of operand types with a FLOP rate of their own */
+                       RATE_F16, /* and bf16 */
+                       RATE_8,   /* 8-bit floats, also scaled */
+                       RATE_4,   /* 4-bit floats by the 4-bit kinds */
+                       RATE_TF32,
+                       RATE_I8,
+                       RATE_COUNT
+} MmaRate;
+
+enum {                     /* arg1 of OK_MMA and OK_WGMMA */
+       MMA_A_TMEM = 1,     /* A operand in tensor memory (TS) or registers (RS), else in shared
+                              memory (SS) */
+       MMA_CG2 = 2,        /* cta_group::2 */
+       MMA_SCALED = 4,     /* block scales */
+       MMA_RATE_SHIFT = 8, /* bits 8-15: MmaRate */
 };
 
 enum {                 /* Op.flags */

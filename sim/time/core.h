@@ -345,7 +345,7 @@ typedef struct Params { /* the model in the time core's units: cycles and bytes 
     uint32_t branch, warpsync, atomg, ldg, ldg_miss, ldgsts, ldgsts_issue;
     uint32_t tmem_ld, tmem_st, tmem_alloc, tmem_dealloc, cp_floor, cp_latency, shift_interval;
     double tmem_ld_col, tmem_st_col, cp_bytes;
-    double rate[5]; /* FLOP a cycle by MMA rate class */
+    double rate[RATE_COUNT]; /* FLOP a cycle by MmaRate */
     uint32_t rows, rows_cg2, floor_ts, floor_ss64, floor_ss128, floor_cg2, cg2_smem_m128,
         cg2_smem_m256;
     uint32_t mma_issue, lat_issue, lat_pipe, lat_cg2_m128, lat_cg2_m256, lat_commit, tensor_queue,

@@ -35,9 +35,12 @@ static void params_sync(Params *p, const Model *m)
 
 static void params_tensor(Params *p, const Model *m)
 {
-    static const ModelKey rate[5] = {MP_TENSOR_F16, MP_TENSOR_F8, MP_TENSOR_F4, MP_TENSOR_TF32,
-                                     MP_TENSOR_I8};
-    for (uint32_t i = 0; i < 5; i++)
+    static const ModelKey rate[RATE_COUNT] = {[RATE_F16] = MP_TENSOR_F16,
+                                              [RATE_8] = MP_TENSOR_F8,
+                                              [RATE_4] = MP_TENSOR_F4,
+                                              [RATE_TF32] = MP_TENSOR_TF32,
+                                              [RATE_I8] = MP_TENSOR_I8};
+    for (uint32_t i = 0; i < RATE_COUNT; i++)
         p->rate[i] = m->v[rate[i]];
     p->rows = whole(m, MP_TENSOR_ROWS);
     p->rows_cg2 = whole(m, MP_TENSOR_ROWS_CG2);

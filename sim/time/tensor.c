@@ -26,7 +26,8 @@ enum { MMA, COPY }; /* what may be under way at once */
 
 static double k_elements(uint32_t rate, uint32_t k_bytes)
 {
-    static const double per_byte[5] = {0.5, 1, 2, 0.25, 1}; /* f16, 8-bit, 4-bit, tf32, i8 */
+    static const double per_byte[RATE_COUNT] = {
+        [RATE_F16] = 0.5, [RATE_8] = 1, [RATE_4] = 2, [RATE_TF32] = 0.25, [RATE_I8] = 1};
     return k_bytes * per_byte[rate];
 }
 
@@ -46,7 +47,7 @@ static void mma_shape(const Sim *s, const Op *op, TensorOp *t)
     const Params *p = &s->p;
     uint32_t m = op->arg0 & 0xffff, n = op->arg0 >> 16, rate = op->arg1 >> MMA_RATE_SHIFT & 0xff;
     bool cg2 = op->arg1 & MMA_CG2, ts = op->arg1 & MMA_A_TMEM;
-    assert(rate < 5);
+    assert(rate < RATE_COUNT);
     uint32_t own_rows = cg2 ? m / 2 : m, bytes = s->sm->smem.bytes;
     double k = k_elements(rate, op->waves);
     uint32_t pass =
