@@ -31,6 +31,7 @@ int cudaLaunchCooperativeKernel(const void *, Dim3, Dim3, void **, size_t, void 
 int cudaDeviceSynchronize(void);
 int cudaGetLastError(void);
 const char *cudaGetErrorString(int);
+int cudaLaunchKernelExC(const void *, const void *, void **);
 int cudaEventCreate(void **);
 int cudaEventDestroy(void *);
 int cudaEventRecord(void *, void *);

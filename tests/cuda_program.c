@@ -5,6 +5,7 @@
  *     cuda_program time         the same, and fails if events say 0
  *     cuda_program fault        stores beyond its allocation
  *     cuda_program hang         waits for an mbarrier that nobody arrives at
+ *     cuda_program dependent    launches by programmatic stream serialization
  *     cuda_program unsupported  needs an instruction that is not executed
  *
  * Exits with 9 where all is as CUDA would have it, so that the command must hand that through. */
@@ -119,12 +120,35 @@ static int fault(void)
                                                                                              : 1;
 }
 
+/* Programmatic stream serialization: attribute 6. */
+static int dependent(void)
+{
+    struct {
+        int id, pad, on, rest[15];
+    } attr = {.id = 6, .on = 1};
+    struct {
+        Dim3 grid, block;
+        size_t shared;
+        void *stream, *attrs;
+        unsigned n_attrs;
+    } config = {.grid = {1, 1, 1}, .block = {32, 1, 1}, .attrs = &attr, .n_attrs = 1};
+    uint32_t *x, *y, n = 1;
+    must(cudaMalloc((void **)&x, 4), "malloc");
+    must(cudaMalloc((void **)&y, 4), "malloc");
+    void *args[] = {&x, &y, &n};
+    for (int i = 0; i < 2; i++)
+        must(cudaLaunchKernelExC(&config, &add_stub, args), "launch");
+    return 9;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     Dim3 one = {1, 1, 1}, warp = {32, 1, 1};
     if (strcmp(what, "fault") == 0)
         return fault();
+    if (strcmp(what, "dependent") == 0)
+        return dependent();
     if (strcmp(what, "hang") == 0)
         return cudaLaunchKernel(&hang_stub, one, warp, NULL, 0, NULL);
     if (strcmp(what, "unsupported") == 0)

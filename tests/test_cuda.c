@@ -428,6 +428,8 @@ static const struct {
     {"--only no_such", CUDA_PROGRAM " time", 1, ""},
     {"", CUDA_PROGRAM " fault", 5, "error: 4 bytes at"},
     {"", CUDA_PROGRAM " hang", 4, "mbarrier"},
+    {"--time", CUDA_PROGRAM " dependent", 9, "add may begin on a GPU while"},
+    {"", CUDA_PROGRAM " dependent", 9, ""},
     {"--time", CUDA_PROGRAM " hang", 4, "mbarrier"},
     {"", CUDA_PROGRAM " unsupported", 6, "multimem"},
     {"", "sh -c '" CUDA_PROGRAM " fault'", 5, "error: 4 bytes at"},

@@ -10,6 +10,9 @@ GpuError launch_attrs(const LaunchAttr *attrs, uint32_t n, GpuLaunch *l, GpuEven
         case LA_COOPERATIVE:
             l->cooperative = a->value.on != 0;
             break;
+        case LA_PDL:
+            l->dependent = a->value.on != 0;
+            break;
         case LA_CLUSTER:
             l->cluster[0] = a->value.cluster.x;
             l->cluster[1] = a->value.cluster.y;
@@ -27,7 +30,6 @@ GpuError launch_attrs(const LaunchAttr *attrs, uint32_t n, GpuLaunch *l, GpuEven
         case LA_ACCESS_POLICY: /* hints, and orders that work done at once keeps anyway */
         case LA_SYNC_POLICY:
         case LA_CLUSTER_POLICY:
-        case LA_PDL:
         case LA_PRIORITY:
         case LA_MEM_SYNC_MAP:
         case LA_MEM_SYNC:

@@ -156,6 +156,8 @@ typedef struct GpuLaunch {
     uint32_t cluster[3]; /* 0: the kernel's own, or 1 */
     uint32_t shared;     /* dynamic shared memory, bytes */
     bool cooperative;
+    bool dependent; /* may begin while the launch before it ends (programmatic stream serialization)
+                     */
     void *const *params; /* a pointer to each parameter; or NULL, and then: */
     const void *buffer;  /* the parameters as the kernel has them */
     size_t buffer_bytes;

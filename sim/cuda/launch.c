@@ -86,9 +86,11 @@ GpuError launch_make(Gpu *g, const GpuLaunch *l, GpuOp *out)
     for (int i = 0; i < 3; i++)
         asked[i] = l->cluster[i] ? l->cluster[i] : (uint32_t)l->kernel->cluster[i];
     kernel_cluster(l->kernel->head, asked, cluster);
-    *out = (GpuOp){
-        .type = GOP_LAUNCH,
-        .u.launch = {.kernel = l->kernel, .shared = l->shared, .cooperative = l->cooperative}};
+    *out = (GpuOp){.type = GOP_LAUNCH,
+                   .u.launch = {.kernel = l->kernel,
+                                .shared = l->shared,
+                                .cooperative = l->cooperative,
+                                .dependent = l->dependent}};
     memcpy(out->u.launch.grid, l->grid, sizeof l->grid);
     memcpy(out->u.launch.block, l->block, sizeof l->block);
     memcpy(out->u.launch.cluster, cluster, sizeof cluster);
@@ -189,6 +191,19 @@ static void warn_of_clock(Gpu *g, const LaunchOp *op, const Timing *t, const Cod
             t->wanted ? "--sms all" : "--time");
 }
 
+/* The time core holds one grid. */
+static void warn_of_dependent(Gpu *g, const LaunchOp *op, const Timing *t)
+{
+    char name[256];
+    if (!t->wanted || !op->dependent || g->said_serial)
+        return;
+    g->said_serial = true;
+    gpu_say(
+        "%s may begin on a GPU while the kernel before it ends (programmatic dependent launch): "
+        "here its time begins when that kernel has ended",
+        cxx_name(name, sizeof name, gpu_kernel_name(op->kernel)));
+}
+
 static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
 {
     Err err = {0};
@@ -249,6 +264,7 @@ GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s)
         return GPU_COOPERATIVE_TOO_LARGE; /* its CTAs wait for each other */
     t.in_place = times_in_place(&plan, t.wanted);
     warn_of_clock(g, op, &t, d.code);
+    warn_of_dependent(g, op, &t);
     progress(op, t.number);
     e = run_kernel(g, op, &t, &k);
     progress(NULL, 0);

@@ -71,7 +71,7 @@ struct GpuEvent {
 typedef struct LaunchOp {
     GpuKernel *kernel;
     uint32_t grid[3], block[3], cluster[3], shared;
-    bool cooperative;
+    bool cooperative, dependent;
     uint8_t *params; /* param_bytes; owned */
     uint32_t param_bytes;
 } LaunchOp;
@@ -149,7 +149,7 @@ typedef struct Gpu {
     uint32_t n_timed, cap_timed;
     Repeat repeats[MOST_REPEATS]; /* a ring: new ones take the place of the oldest */
     uint64_t n_repeats;
-    bool said_no_time, said_clock;
+    bool said_no_time, said_clock, said_serial;
     char **missing; /* names that have been printed */
     uint32_t n_missing;
 } Gpu;
