@@ -7,7 +7,9 @@
  * "// FIX text" behind it takes its place in the twin that must be silent. The finding must be at a
  * line with "// AT", or at the line of the bug if there is none. kind: one or more names of
  * kinds.def with | between, or deadlock; "warning" behind it: that does not count as an error. The
- * cycle of a deadlock is of the lines with CYCLE behind the "// AT", if there are any. */
+ * cycle of a deadlock is of the lines with CYCLE behind the "// AT", if there are any (x2: of two
+ * CTAs); CAUSE says what is wrong with a wait at the mark. A deadlock is found in the same way
+ * without the checker, with time and without. */
 #include <check.h>
 #include <dirent.h>
 #include <jansson.h>
@@ -49,9 +51,9 @@ typedef struct Seen { /* what came out of one run */
     char error[2048];
 } Seen;
 
-static Seen check_file(const char *path)
+static Seen run_file(const char *path, RaoOptions opt)
 {
-    RaoOptions opt = {.check = true, .threads = 1};
+    opt.threads = 1;
     RaoResult *r = rao_run(path, &opt);
     Seen s = {.status = rao_status(r), .json = json_loads(rao_json(r), 0, NULL)};
     snprintf(s.error, sizeof s.error, "%s", rao_error(r));
@@ -63,6 +65,11 @@ static Seen check_file(const char *path)
 static int64_t line_of(const json_t *o)
 {
     return json_integer_value(json_object_get(o, "line"));
+}
+
+static Seen check_file(const char *path)
+{
+    return run_file(path, (RaoOptions){.check = true});
 }
 
 /* ---- tests/bugs ---- */
@@ -94,7 +101,7 @@ static void launch_of(const char *ptx, char *yaml, size_t n)
 }
 
 typedef struct Bug {
-    char kind[128], fixed[TEXT];
+    char kind[128], cause[64], fixed[TEXT];
     bool warning;
     int at[MAX_AT], n_at, cycle[MAX_AT], n_cycle;
 } Bug;
@@ -113,8 +120,11 @@ static void read_bug(const char *ptx, Bug *b)
         const char *fix = strstr(text, "// FIX"), *bug = strstr(text, "// BUG");
         if (strstr(text, "// AT") && b->n_at < MAX_AT)
             b->at[b->n_at++] = line;
-        if (strstr(text, " CYCLE") && b->n_cycle < MAX_AT)
-            b->cycle[b->n_cycle++] = line;
+        for (int n = strstr(text, " CYCLE x2") ? 2 : strstr(text, " CYCLE") ? 1 : 0; n > 0; n--)
+            b->cycle[b->n_cycle++ % MAX_AT] = line;
+        const char *cause = strstr(text, " CAUSE ");
+        if (cause)
+            ck_assert_int_eq(sscanf(cause, " CAUSE %63s", b->cause), 1);
         if (bug && bug_line == 0) {
             ck_assert_int_eq(sscanf(bug, "// BUG %127s", b->kind), 1);
             b->warning = strstr(bug, " warning") != NULL;
@@ -174,8 +184,12 @@ static bool is_found(const Bug *b, const json_t *json)
         const json_t *dead = json_object_get(json, "deadlock");
         if (b->n_cycle && !is_cycle(b, dead))
             return false;
-        json_array_foreach(json_object_get(dead, "waits"), i,
-                           o) if (at_mark(b, line_of(o))) return true;
+        json_array_foreach(json_object_get(dead, "waits"), i, o)
+        {
+            const char *cause = json_string_value(json_object_get(o, "cause"));
+            if (at_mark(b, line_of(o)) && (!b->cause[0] || (cause && !strcmp(cause, b->cause))))
+                return true;
+        }
         return false;
     }
     json_array_foreach(json_object_get(json, "findings"), i,
@@ -185,14 +199,14 @@ static bool is_found(const Bug *b, const json_t *json)
     return false;
 }
 
-static void run_text(const char *ptx, Seen *s)
+static void run_text(const char *ptx, RaoOptions opt, Seen *s)
 {
     char yaml[2048], path[256];
     launch_of(ptx, yaml, sizeof yaml);
     spill("k.ptx", ptx);
     spill("k.yaml", yaml);
     snprintf(path, sizeof path, "%s/k.yaml", dir);
-    *s = check_file(path);
+    *s = run_file(path, opt);
 }
 
 START_TEST(a_bug_is_found_and_its_twin_is_silent)
@@ -203,7 +217,7 @@ START_TEST(a_bug_is_found_and_its_twin_is_silent)
     Bug *b = calloc(1, sizeof *b);
     Seen s;
     read_bug(ptx, b);
-    run_text(ptx, &s);
+    run_text(ptx, (RaoOptions){.check = true}, &s);
     bool dead = strcmp(b->kind, "deadlock") == 0;
     char *text = json_dumps(json_object_get(s.json, "findings"), JSON_INDENT(1));
     ck_assert_msg(s.status == RAO_DEADLOCK ||
@@ -213,12 +227,36 @@ START_TEST(a_bug_is_found_and_its_twin_is_silent)
                   s.error);
     free(text);
     json_decref(s.json);
-    run_text(b->fixed, &s);
+    run_text(b->fixed, (RaoOptions){.check = true}, &s);
     text = json_dumps(json_object_get(s.json, "findings"), JSON_INDENT(1));
     ck_assert_msg(s.status == RAO_OK && strcmp(text, "[]") == 0, "the twin of %s: exit %d, %s %s",
                   bugs[_i], (int)s.status, text, s.error);
     free(text);
     json_decref(s.json);
+    free(b);
+    free(ptx);
+}
+END_TEST
+
+START_TEST(a_deadlock_is_explained_in_every_kind_of_run)
+{
+    if (strncmp(bugs[_i], "deadlock_", strlen("deadlock_")) != 0)
+        return;
+    static const RaoOptions kinds[] = {{.functional = true}, {.sms = 0}};
+    char path[512];
+    snprintf(path, sizeof path, "%s/bugs/%s", TEST_DIR, bugs[_i]);
+    char *ptx = slurp(path);
+    Bug *b = calloc(1, sizeof *b);
+    read_bug(ptx, b);
+    for (int i = 0; i < 2; i++) {
+        Seen s;
+        run_text(ptx, kinds[i], &s);
+        char *text = json_dumps(json_object_get(s.json, "deadlock"), JSON_INDENT(1));
+        ck_assert_msg(s.status == RAO_DEADLOCK && is_found(b, s.json), "%s (%s): exit %d, %s %s",
+                      bugs[_i], i ? "with time" : "functional", (int)s.status, s.error, text);
+        free(text);
+        json_decref(s.json);
+    }
     free(b);
     free(ptx);
 }
@@ -431,7 +469,7 @@ START_TEST(a_finding_names_the_source_line)
 {
     char *ptx = slurp(TEST_DIR "/bugs/race_read.ptx");
     Seen s;
-    run_text(ptx, &s);
+    run_text(ptx, (RaoOptions){.check = true}, &s);
     json_t *f = json_array_get(json_object_get(s.json, "findings"), 0),
            *source = json_object_get(json_object_get(f, "at"), "source");
     ck_assert_int_eq(line_of(source), 42);
@@ -505,6 +543,7 @@ int main(void)
     tcase_set_timeout(c, 300);
     tcase_add_test(c, there_are_forty_bugs);
     tcase_add_loop_test(c, a_bug_is_found_and_its_twin_is_silent, 0, n_bugs);
+    tcase_add_loop_test(c, a_deadlock_is_explained_in_every_kind_of_run, 0, n_bugs);
     tcase_add_loop_test(c, a_mutant_of_fa4_is_found, 0, (int)(sizeof mutants / sizeof *mutants));
     tcase_add_loop_test(c, a_correct_kernel_is_silent, 0, (int)(sizeof silent / sizeof *silent));
     tcase_add_test(c, a_finding_names_the_source_line);

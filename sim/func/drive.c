@@ -8,7 +8,7 @@ typedef enum Turn { TURN_MOVED, TURN_POLLED, TURN_SPENT, TURN_SPINS, TURN_FAULT 
 void drive_new(Arena *a, Drive *d, Exec *x)
 {
     Front *f = exec_front(x);
-    *d = (Drive){.x = x, .f = f, .n_ctas = x->cluster_ctas, .a = a, .probe = x->desc.probe};
+    *d = (Drive){.x = x, .f = f, .n_ctas = x->cluster_ctas, .probe = x->desc.probe};
     d->ctas = arena_new(a, DriveCta, d->n_ctas);
     for (uint32_t c = 0; c < d->n_ctas; c++)
         d->ctas[c].warps = arena_new(a, DriveWarp, f->n_warps);
@@ -287,8 +287,6 @@ static Turn take_turn(Drive *d, uint32_t cta, uint32_t warp, Err *err)
         if (watch_spins(d->x, x))
             return TURN_SPINS;
         const Op *last = &ops[n_ops - 1];
-        if (last->kind == OK_MBAR_TEST && !last->arg1)
-            w->poll = *last;
         if ((last->kind == OK_MBAR_TEST && !last->arg1) || last->kind == OK_NANOSLEEP)
             return TURN_POLLED;
     }

@@ -25,7 +25,7 @@ enum {
     DRIVE_PENDING = 1024,     /* steps in the queue per CTA; more, and the oldest are performed */
     DRIVE_WARPGROUPS = 8,
     DRIVE_GROUPS = 64, /* groups that one warp may have in flight and wait for separately */
-    DRIVE_MBARS = 256, /* mbarriers of a CTA whose expected bytes are remembered for the report */
+    DRIVE_MBARS = 256, /* mbarriers of a CTA whose history is remembered for the report */
 };
 
 /* Numbers operations of one warp in order, so that "the last N groups" is a comparison. */
@@ -40,17 +40,13 @@ typedef struct DriveWarp {
     WarpState state;
     Op waits[OP_BURST]; /* all must hold */
     uint32_t n_waits;
-    Op poll; /* the last poll in vain */
     Groups bulk, cpasync, st, wgmma;
     uint32_t cluster_generation; /* in which it has arrived last, + 1 */
 } DriveWarp;
 
-typedef struct Expected { /* what the open phase of an mbarrier has been told, for the report */
-    uint32_t addr, bytes;
-    uint64_t phase; /* completions */
-    uint32_t last_warp,
-        last_info; /* of the CTA itself: whose arrival or bytes came last; Op.info */
-    Arrivers arrivers;
+typedef struct Expected { /* what an mbarrier has seen, for the report */
+    uint32_t addr;
+    MbarHistory seen;
 } Expected;
 
 typedef struct DriveCta {
@@ -89,9 +85,7 @@ typedef struct Drive {
     uint32_t head, n, cap;
     uint32_t cluster_arrived, cluster_generation;
     uint32_t actor_cta, actor_warp; /* whose Op is being performed */
-    Arena *a;
-    Deadlock dead;
-    Probe *probe; /* or NULL */
+    Probe *probe;                   /* or NULL */
 } Drive;
 
 /* x: a machine of one cluster. */
@@ -116,8 +110,9 @@ uint32_t drive_cancel(Drive *d);
 /* Where the instruction of an Op stands in the PTX. */
 Loc drive_loc(const Drive *d, const Op *op);
 
-/* Sets ERR_DEADLOCK if it is not set, and adds who waits for what. */
-void drive_deadlock(Drive *d, Err *err);
+/* Sets ERR_DEADLOCK, adds who waits for what in each of n places where a cluster runs, and fills
+ * *dead; n_started, n_ctas: as there. */
+void drive_deadlock(Arena *a, Drive *const *d, uint32_t n, Deadlock *dead, Err *err);
 
 /* Performs an mbarrier Op on CTA `rank`'s word; a refusal is a fault at the Op's instruction. */
 bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1,

@@ -20,7 +20,6 @@ static void fill_mbar(Drive *d, uint32_t sync, DeadWait *w)
     Err ignored = {0};
     const uint64_t *word = d->f->ops->mbar(d->f, sync >> 24, sync, &ignored);
     const Expected *e = expected_of(d, sync);
-    w->last_warp = NO_WARP;
     if (!word || !mbar_is_init(*word))
         return;
     MbarState s = mbar_state(*word);
@@ -28,60 +27,69 @@ static void fill_mbar(Drive *d, uint32_t sync, DeadWait *w)
     w->arrivals_had = s.expected - s.pending;
     if (!e)
         return;
-    w->bytes_needed = e->bytes;
-    w->bytes_had = (int64_t)e->bytes - s.tx;
-    w->phase = e->phase;
-    w->arrivers = e->arrivers;
-    if (e->last_warp == NO_WARP)
-        return;
-    w->last_warp = e->last_warp;
-    w->last_insn = d->x->code->ops[e->last_info].insn;
-    const DriveWarp *warps = d->ctas[sync >> 24].warps;
-    for (uint32_t i = 0; i < d->f->n_warps && i < 64; i++)
-        if (warps[i].state == DW_DONE)
-            w->ended_arrivers |= w->arrivers.own & (uint64_t)1 << i;
+    w->bytes_needed = e->seen.bytes;
+    w->bytes_had = (int64_t)e->seen.bytes - s.tx;
+    w->seen = e->seen;
 }
 
-/* The instruction with which a warp that is not parked last polled. */
-static uint32_t polled_insn(const Drive *d, uint32_t cta, uint32_t warp)
+/* Warps of the CTA that have ended; that stand at a named barrier or, sync NO_WARP, have arrived at
+ * the cluster's. */
+static uint64_t warps_there(const Drive *d, uint32_t cta, uint32_t sync)
 {
-    const Warp *w = &d->x->ctas[cta].warps[warp];
-    const Code *c = d->x->code;
-    uint32_t i = 0;
-    while (i < c->n_insns && w->watch.polls && c->insns[i].ptx != w->watch.ptx)
-        i++;
-    return w->watch.polls && i < c->n_insns ? i : w->pc < c->n_insns ? w->pc : 0;
+    uint64_t there = 0;
+    for (uint32_t i = 0; i < d->f->n_warps && i < 64; i++) {
+        const DriveWarp *w = &d->ctas[cta].warps[i];
+        bool at = sync == NO_WARP ? w->cluster_generation == d->cluster_generation + 1
+                                  : w->state == DW_PARKED && w->n_waits &&
+                                        w->waits[0].kind == OK_BAR_SYNC && w->waits[0].sync == sync;
+        there |= (uint64_t)(at && w->state != DW_DONE) << i;
+    }
+    return there;
+}
+
+static void fill_barrier(const Drive *d, uint32_t cta, DeadWait *w)
+{
+    if (w->kind == OK_BAR_SYNC) {
+        w->arrivals_had = d->ctas[cta].bars[w->sync].arrived;
+        w->arrivals_needed = w->parity;
+        w->there = warps_there(d, cta, w->sync);
+    }
+    if (w->kind == OK_CLUSTER_WAIT) {
+        w->arrivals_had = d->cluster_arrived;
+        for (uint32_t c = 0; c < d->n_ctas; c++)
+            w->arrivals_needed += d->ctas[c].live;
+        w->there = warps_there(d, cta, NO_WARP);
+    }
 }
 
 /* What a warp waits for; false if it does not wait. */
 static bool wait_of(Drive *d, uint32_t cta, uint32_t warp, DeadWait *out)
 {
     const DriveWarp *w = &d->ctas[cta].warps[warp];
-    const Op *op = w->state == DW_PARKED && w->n_waits ? &w->waits[0] : &w->poll;
     if (w->state == DW_DONE)
         return false;
     *out = (DeadWait){.cta = d->x->ctas[cta].id,
                       .warp = warp,
                       .rank = cta,
                       .cluster = d->x->ctas[0].id,
-                      .sync = op->sync,
-                      .parity = op->arg0,
-                      .kind = op->kind,
-                      .last_warp = NO_WARP};
-    if (w->state == DW_PARKED)
+                      .front = d->f,
+                      .slot = cta,
+                      .parked = w->state == DW_PARKED && w->n_waits,
+                      .seen = {.last_warp = NO_WARP, .expect_op = OP_NONE, .init_op = OP_NONE}};
+    for (uint32_t i = 0; i < d->f->n_warps && i < 64; i++)
+        out->ended |= (uint64_t)(d->ctas[cta].warps[i].state == DW_DONE) << i;
+    if (!out->parked) {
+        d->f->ops->polls(d->f, cta, warp, out);
+    } else {
+        const Op *op = &w->waits[0];
         out->insn = d->x->code->ops[op->info].insn;
-    else
-        out->insn = polled_insn(d, cta, warp);
-    if (op->kind == OK_MBAR_WAIT || op->kind == OK_MBAR_TEST)
-        fill_mbar(d, op->sync, out);
-    if (op->kind == OK_BAR_SYNC) {
-        out->arrivals_had = d->ctas[cta].bars[op->sync].arrived;
-        out->arrivals_needed = op->arg0;
+        out->kind = op->kind;
+        out->sync = op->sync;
+        out->parity = op->arg0;
     }
-    if (op->kind == OK_CLUSTER_WAIT) {
-        out->arrivals_had = d->cluster_arrived;
-        out->arrivals_needed = d->n_ctas * d->f->n_warps;
-    }
+    if (dead_is_mbar(out))
+        fill_mbar(d, out->sync, out);
+    fill_barrier(d, cta, out);
     return true;
 }
 
@@ -105,7 +113,8 @@ static void describe(const Drive *d, const DeadWait *w, char *text)
                  w->arrivals_needed);
         break;
     case OK_CLUSTER_WAIT:
-        snprintf(at, room, "the cluster barrier: %u warps have arrived", w->arrivals_had);
+        snprintf(at, room, "the cluster barrier: %u of %u warps", w->arrivals_had,
+                 w->arrivals_needed);
         break;
     case OK_TMEM_ALLOC:
         snprintf(at, room, "%u columns of tensor memory", w->parity);
@@ -121,7 +130,7 @@ static void describe_poll(const Drive *d, uint32_t cta, uint32_t warp, char *tex
 {
     const Warp *w = &d->x->ctas[cta].warps[warp];
     const Func *f = d->x->code->func;
-    if (w->watch.polls == 0 || w->watch.ptx >= f->n_insns) {
+    if (!w->watch.polled || w->watch.ptx >= f->n_insns) {
         snprintf(text, LINE, "runs in a loop that never ends");
         return;
     }
@@ -132,24 +141,11 @@ static void describe_poll(const Drive *d, uint32_t cta, uint32_t warp, char *tex
                  (unsigned long long)w->watch.addr);
 }
 
-static void gather(Drive *d)
-{
-    d->dead = (Deadlock){.waits = arena_new(d->a, DeadWait, d->n_ctas * d->f->n_warps + 1)};
-    for (uint32_t c = 0; c < d->n_ctas; c++)
-        for (uint32_t i = 0; i < d->f->n_warps; i++)
-            if (wait_of(d, c, i, &d->dead.waits[d->dead.n_waits]))
-                d->dead.n_waits++;
-    deadlock_cycle(d->a, &d->dead);
-}
-
 /* The first warp that waits, else the first that polls. */
-static Loc first_place(const Drive *d)
+static Loc first_place(const Code *c, const Deadlock *dead)
 {
-    const Code *c = d->x->code;
-    const Deadlock *dead = &d->dead;
     uint32_t i = 0;
-    while (i < dead->n_waits &&
-           d->ctas[dead->waits[i].rank].warps[dead->waits[i].warp].state != DW_PARKED)
+    while (i < dead->n_waits && !dead->waits[i].parked)
         i++;
     if (!dead->n_waits)
         return c->func->loc;
@@ -159,23 +155,19 @@ static Loc first_place(const Drive *d)
 /* The text for one warp: where it stands and what it waits for. */
 static void line_of(const Drive *d, const DeadWait *w, char *text)
 {
-    const DriveWarp *warp = &d->ctas[w->rank].warps[w->warp];
-    if (warp->state == DW_PARKED && warp->n_waits)
+    if (w->parked)
         describe(d, w, text);
     else
         describe_poll(d, w->rank, w->warp, text);
 }
 
-void drive_deadlock(Drive *d, Err *err)
+/* A line for the warps of n waits that have the same text. */
+static void add_lines(const Drive *d, const DeadWait *waits, uint32_t n, Err *err)
 {
-    gather(d);
-    const DeadWait *waits = d->dead.waits;
-    if (err->kind == ERR_NONE)
-        err_set(err, ERR_DEADLOCK, first_place(d), "deadlock: no warp can move");
-    for (uint32_t i = 0, k; i < d->dead.n_waits; i = k) {
+    for (uint32_t i = 0, k; i < n; i = k) {
         char text[LINE], other[LINE];
         line_of(d, &waits[i], text);
-        for (k = i + 1; k < d->dead.n_waits && waits[k].rank == waits[i].rank; k++) {
+        for (k = i + 1; k < n && waits[k].rank == waits[i].rank; k++) {
             line_of(d, &waits[k], other);
             if (waits[k].warp != waits[k - 1].warp + 1 || strcmp(text, other) != 0)
                 break;
@@ -186,4 +178,26 @@ void drive_deadlock(Drive *d, Err *err)
         else
             err_append(err, "\n  CTA %u warp %u %s", waits[i].cta, waits[i].warp, text);
     }
+}
+
+void drive_deadlock(Arena *a, Drive *const *d, uint32_t n, Deadlock *dead, Err *err)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < n; i++)
+        most += d[i]->n_ctas * d[i]->f->n_warps;
+    dead->waits = arena_new(a, DeadWait, most + 1);
+    dead->n_waits = 0;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t c = 0; c < d[i]->n_ctas; c++)
+            for (uint32_t w = 0; w < d[i]->f->n_warps; w++)
+                dead->n_waits += wait_of(d[i], c, w, &dead->waits[dead->n_waits]);
+    err_set(err, ERR_DEADLOCK, first_place(d[0]->x->code, dead), "deadlock: no warp can move");
+    for (uint32_t i = 0, from = 0; i < n; i++) {
+        uint32_t to = from;
+        while (to < dead->n_waits && dead->waits[to].front == d[i]->f)
+            to++;
+        add_lines(d[i], &dead->waits[from], to - from, err);
+        from = to;
+    }
+    deadlock_explain(a, dead);
 }

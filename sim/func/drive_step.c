@@ -48,21 +48,14 @@ static MbarResult apply(uint64_t *word, OpKind kind, bool drop, uint32_t arg0, i
 /* For the report of a deadlock. */
 static void note(Drive *d, const Op *op, uint32_t addr, OpKind kind, int64_t bytes, bool flipped)
 {
-    Expected *e = expected_of(d, addr);
-    if (kind == OK_MBAR_INIT)
-        *e = (Expected){.addr = addr, .last_warp = NO_WARP};
-    else if (flipped)
-        e->bytes = 0;
-    else if (bytes > 0)
-        e->bytes += (uint32_t)bytes;
-    e->phase += flipped;
-    if (kind == OK_MBAR_INIT || kind == OK_MBAR_INVAL)
-        return;
-    arrivers_add(&e->arrivers, addr >> 24, d->actor_cta, d->actor_warp);
-    if (addr >> 24 != d->actor_cta)
-        return;
-    e->last_warp = d->actor_warp;
-    e->last_info = op->info;
+    MbarNote n = {.kind = kind,
+                  .mbar_rank = addr >> 24,
+                  .rank = d->actor_cta,
+                  .warp = d->actor_warp,
+                  .op = op->info,
+                  .bytes = bytes,
+                  .flipped = flipped};
+    mbar_history_note(&expected_of(d, addr)->seen, &n);
 }
 
 bool drive_mbar(Drive *d, const Op *op, uint32_t addr, OpKind kind, uint32_t arg0, int64_t arg1,

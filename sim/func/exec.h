@@ -92,9 +92,10 @@ typedef struct Watch {
     uint32_t polls, polls_then; /* reads of what may be a flag; when the picture was taken */
     uint32_t pc, mask, n_splits, loops, hold; /* the picture; its registers are in Warp.saved */
     Split splits[WARP];
-    bool taken, spins;
-    uint32_t ptx; /* the last poll: instruction, address >> 5 in global memory */
-    uint64_t addr;
+    bool taken, spins, polled; /* polled: since it has changed anything itself */
+    uint32_t ptx;              /* the last poll: instruction; OpKind; of an mbarrier the parity */
+    uint8_t kind, parity;
+    uint64_t addr; /* address (a sector where it is global) or mbarrier */
 } Watch;
 
 struct Warp {

@@ -34,6 +34,7 @@ static void start_warp(const Exec *x, Warp *w)
     w->reduces = NULL;
     warp_start(w);
     watch_start(w);
+    w->watch.polled = false;
 }
 
 static bool cta_start(Front *f, uint32_t slot, uint32_t id, Err *err)
@@ -285,6 +286,8 @@ const FrontOps exec_front_ops = {
     .cta_end = cta_end,
     .cancelled = cancelled,
     .spins = spins,
+    .scout = exec_scout,
+    .polls = exec_polls,
 };
 
 Front *exec_front(Exec *x)

@@ -37,6 +37,7 @@ typedef struct RunPlace { /* of the chip, for a cluster */
     Drive drive;
     Lane lane;
     bool busy, stuck; /* a cluster is there; only others can move it */
+    bool hangs;       /* nobody can: to be explained */
     uint32_t cluster; /* of the error */
     Err err;
 } RunPlace;
@@ -66,8 +67,7 @@ static bool run_cluster(RunPlace *p, uint32_t k)
     if (!drive_start(&p->drive, k, &p->err))
         return false;
     DriveEnd e = drive_continue(&p->drive, &p->err);
-    if (e == DRIVE_STUCK || e == DRIVE_POLLS)
-        drive_deadlock(&p->drive, &p->err);
+    p->hangs = e == DRIVE_STUCK || e == DRIVE_POLLS;
     drive_end(&p->drive);
     return e == DRIVE_DONE;
 }
@@ -92,6 +92,12 @@ static void *work(void *arg)
     return NULL;
 }
 
+static void explain(Run *r, RunPlace *p, RunStats *sum)
+{
+    Drive *d = &p->drive;
+    drive_deadlock(r->a, &d, 1, &sum->dead, &p->err);
+}
+
 static bool run_apart(Run *r, uint32_t threads, RunStats *sum, Err *err)
 {
     RunPlace *places = arena_new(r->a, RunPlace, threads);
@@ -113,14 +119,15 @@ static bool run_apart(Run *r, uint32_t threads, RunStats *sum, Err *err)
         sum->warp_insts += p->drive.stats.warp_insts;
         sum->thread_insts += p->drive.stats.thread_insts;
         sum->ctas += p->drive.stats.ctas;
-        if (p->err.kind != ERR_NONE && (!bad || p->cluster < bad->cluster))
+        if ((p->err.kind != ERR_NONE || p->hangs) && (!bad || p->cluster < bad->cluster))
             bad = p;
-        exec_free(p->x);
     }
-    if (bad) {
+    if (bad && bad->hangs)
+        explain(r, bad, sum);
+    if (bad)
         err_set(err, bad->err.kind, bad->err.loc, "%s", bad->err.msg);
-        sum->dead = bad->drive.dead;
-    }
+    for (uint32_t i = 0; i < made; i++)
+        exec_free(places[i].x);
     return err->kind == ERR_NONE;
 }
 
@@ -182,15 +189,20 @@ static bool start_more(Together *t, Err *err)
     return true;
 }
 
-static bool all_wait(Together *t, Err *err)
+static bool all_wait(Together *t, Deadlock *dead, Err *err)
 {
+    Drive **d = arena_new(t->run->a, Drive *, t->n_made + 1);
+    uint32_t n = 0;
     for (uint32_t i = 0; i < t->n_made; i++)
         if (t->places[i].busy)
-            drive_deadlock(&t->places[i].drive, err);
+            d[n++] = &t->places[i].drive;
+    dead->n_started = t->next_lane * t->run->size;
+    dead->n_ctas = d[0]->f->n_ctas;
+    drive_deadlock(t->run->a, d, n, dead, err);
     return false;
 }
 
-static bool run_lanes(Together *t, Err *err)
+static bool run_lanes(Together *t, Deadlock *dead, Err *err)
 {
     Run *r = t->run;
     for (;;) {
@@ -209,7 +221,7 @@ static bool run_lanes(Together *t, Err *err)
         } else if (t->n_busy == 0) {
             return true;
         } else if (all_stuck) {
-            return all_wait(t, err);
+            return all_wait(t, dead, err);
         }
     }
 }
@@ -219,13 +231,11 @@ static bool run_together(Run *r, RunStats *sum, Err *err)
     uint32_t most = r->resident < r->n_lanes ? r->resident : r->n_lanes;
     Together t = {.run = r, .places = arena_new(r->a, RunPlace, most + 1)};
     r->desc.changes = &r->changes;
-    bool good = run_lanes(&t, err);
+    bool good = run_lanes(&t, &sum->dead, err);
     for (uint32_t i = 0; i < t.n_made; i++) {
         RunPlace *p = &t.places[i];
         if (p->busy)
             drive_end(&p->drive);
-        if (!sum->dead.n_waits)
-            sum->dead = p->drive.dead;
         sum->warp_insts += p->drive.stats.warp_insts;
         sum->thread_insts += p->drive.stats.thread_insts;
         sum->ctas += p->drive.stats.ctas;

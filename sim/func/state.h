@@ -189,6 +189,10 @@ static inline bool watch_spins(const Exec *x, const Warp *w)
     return w->watch.spins && w->watch.changes == *x->changes;
 }
 
+/* scout.c: bodies of FrontOps.scout and .polls. */
+void exec_scout(Front *f, uint32_t slot, uint32_t warp, Scout *s);
+void exec_polls(Front *f, uint32_t slot, uint32_t warp, DeadWait *out);
+
 /* exec_bar.c: a warp that goes on after bar.red has its result. */
 void bar_resume(Warp *w);
 

@@ -100,6 +100,15 @@ static bool like_picture(const Warp *w)
            memcmp(w->saved + regs, w->preds, c->n_preds * sizeof(uint32_t)) == 0;
 }
 
+/* For the report of a deadlock. */
+static void note_poll(Watch *p, const Op *op)
+{
+    p->polled = true;
+    p->kind = op->kind;
+    p->parity = (uint8_t)op->arg0;
+    p->addr = op->kind == OK_GMEM ? op->addr << 5 : op->kind == OK_MBAR_TEST ? op->sync : op->addr;
+}
+
 void watch_step(Exec *x, Warp *w, const XInsn *in, const ExecCtx *done)
 {
     Watch *p = &w->watch;
@@ -108,18 +117,42 @@ void watch_step(Exec *x, Warp *w, const XInsn *in, const ExecCtx *done)
         seen = SEEN_NOTHING;
     else if (seen == SEEN_ATOMIC)
         seen = done->kept ? SEEN_POLL : SEEN_CHANGE;
-    if (seen == SEEN_CHANGE)
+    if (seen == SEEN_CHANGE) {
         ++*x->changes;
+        p->polled = false;
+    }
     if (p->changes != *x->changes)
         watch_start(w);
     if (seen == SEEN_POLL) {
         p->polls++;
         p->ptx = in->ci->ptx;
-        p->addr = done->ops[0].kind == OK_GMEM ? done->ops[0].addr << 5 : done->ops[0].addr;
+        note_poll(p, &done->ops[0]);
     }
     if (++p->steps == p->next)
         take_picture(w);
     else if (p->taken && w->pc == p->pc &&
              (p->polls != p->polls_then || p->steps - p->at > PATIENCE) && like_picture(w))
         p->spins = true;
+}
+
+void exec_polls(Front *f, uint32_t slot, uint32_t warp, DeadWait *out)
+{
+    const Exec *x = (Exec *)f;
+    const Warp *w = &x->ctas[slot].warps[warp];
+    const Code *c = x->code;
+    uint32_t i = 0;
+    out->kind = OK_PLAIN;
+    out->insn = w->pc < c->n_insns ? w->pc : 0;
+    if (!w->watch.polled)
+        return;
+    while (i < c->n_insns && c->insns[i].ptx != w->watch.ptx)
+        i++;
+    out->insn = i < c->n_insns ? i : 0;
+    out->kind = w->watch.kind;
+    if (out->kind == OK_MBAR_TEST) {
+        out->sync = (uint32_t)w->watch.addr;
+        out->parity = w->watch.parity;
+    } else {
+        out->addr = w->watch.addr;
+    }
 }

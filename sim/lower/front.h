@@ -37,6 +37,8 @@ typedef struct OpRun {
 typedef enum AsyncStep { ASYNC_READ, ASYNC_DONE } AsyncStep;
 
 typedef struct Front Front;
+typedef struct Scout Scout;       /* sim/func/deadlock.h */
+typedef struct DeadWait DeadWait; /* the same */
 typedef struct FrontOps {
     /* Places CTA `cta` (linear index: x fastest) on `slot` (0 .. n_slots-1), with its memories
      * fresh (poison). cluster mates are placed by separate calls on consecutive slots, rank 0
@@ -67,6 +69,12 @@ typedef struct FrontOps {
     /* Replay only, else NULL: false if the CTA was cancelled when the trace was recorded. The
      * driver then leaves its cluster out, and OK_CANCEL ops take nothing. */
     bool (*launches)(Front *f, uint32_t cta);
+    /* After the end of a run that hangs: follows the code of a warp as if its waits held, and says
+     * what it would arrive at. Changes nothing that other calls see. NULL: there is no code. */
+    void (*scout)(Front *f, uint32_t slot, uint32_t warp, Scout *s);
+    /* The last poll of a warp that is not parked: fills kind, insn, sync and parity or addr. NULL
+     * together with scout. */
+    void (*polls)(Front *f, uint32_t slot, uint32_t warp, DeadWait *w);
 } FrontOps;
 
 struct Front {

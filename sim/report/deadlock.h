@@ -12,6 +12,9 @@ void dead_source_line(const Code *c, uint32_t insn, char *text, size_t n);
 /* "mbarrier full+0x8", "barrier 3" ... */
 void dead_object(const Code *c, const DeadWait *w, char *text, size_t n);
 
+/* The role of a warp, or "warp". */
+const char *dead_role(const KernelReport *k, uint32_t warp);
+
 /* {at_cycle, waits: [...], cycle: [...]} of DESIGN.md section 5. */
 json_t *deadlock_json(const KernelReport *k, const Deadlock *d);
 

@@ -103,11 +103,11 @@ static inline Cycle event_next(const EventHeap *h)
     return h->n ? h->ev[0].at : CYCLE_NEVER;
 }
 
-/* Who has arrived at the mbarrier with this address, in any cluster: all run the same program. */
-typedef struct MbarArrivers {
-    uint32_t key; /* 1 + (rank << 24 | offset); 0: free */
-    Arrivers who;
-} MbarArrivers;
+/* What an mbarrier of a CTA has seen. */
+typedef struct MbarSeen {
+    uint32_t key; /* 1 + (slot of the CTA << 15 | offset / 8); 0: free */
+    MbarHistory seen;
+} MbarSeen;
 
 /* ---- shared-memory data path (smem.c) ---- */
 
@@ -161,7 +161,7 @@ typedef struct TensorOp {
 } TensorOp;
 typedef struct Commit {
     uint32_t cta, warp, sync, mask, after; /* after: seq of the warp's last operation */
-    uint32_t handle;
+    uint32_t handle, op;
     bool remote;
 } Commit;
 typedef struct Tensor {
@@ -197,10 +197,10 @@ typedef struct Flight {
     uint8_t kind, flags;
     uint8_t warp, cta; /* warp of the CTA; CTA place on the SM */
     uint16_t rows;
-    uint16_t mask;                      /* multicast */
-    bool by_pair;                       /* and .cta_group::2: bytes count in one CTA of each pair */
-    uint32_t bytes, sync, handle, next; /* next free */
-    uint32_t seq;                       /* cp.async: number in its warp */
+    uint16_t mask; /* multicast */
+    bool by_pair;  /* and .cta_group::2: bytes count in one CTA of each pair */
+    uint32_t bytes, sync, handle, next, op; /* next free */
+    uint32_t seq;                           /* cp.async: number in its warp */
     uint64_t addr;
     Cycle due;
 } Flight;
@@ -252,7 +252,7 @@ typedef struct Subpart {
 } Subpart;
 
 typedef struct CpArrive { /* cp.async.mbarrier.arrive that waits for copies */
-    uint32_t sync, count, after;
+    uint32_t sync, count, after, op;
     uint8_t warp, cta;
     bool noinc;
 } CpArrive;
@@ -399,9 +399,10 @@ struct Sim {
     Err *err;
     bool failed;
     SimResult *res;
-    WaitStat *wait;         /* open hash */
-    MbarArrivers *arrivers; /* open hash, for the report of a deadlock */
-    int64_t *run_diff;      /* plain ops: +1 where a run starts, -1 after its end */
+    WaitStat *wait; /* open hash */
+    MbarSeen *seen; /* open hash, for the report of a deadlock */
+    uint32_t n_seen;
+    int64_t *run_diff; /* plain ops: +1 where a run starts, -1 after its end */
     uint64_t *dyn_count, *skip_count;
 };
 
@@ -501,8 +502,10 @@ void stats_finish(Sim *s, Arena *a);
 #define WAIT_TABLE 4096u
 
 /* deadlock.c */
-#define ARRIVER_TABLE 1024u
-void deadlock_note(Sm *sm, const Event *arrival);
+#define SEEN_PER_CTA 64u /* mbarriers of a CTA that are remembered, about */
+/* sm: of the mbarrier; op: index of the Op. */
+void deadlock_note(Sm *sm, const Event *arrival, bool flipped);
+void deadlock_note_init(Sm *sm, uint32_t place, const Op *op);
 void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now);
 void fault_at(Sim *s, uint32_t op, ErrKind kind, const char *text, uint32_t sync);
 

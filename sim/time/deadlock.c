@@ -18,58 +18,107 @@ void fault_at(Sim *s, uint32_t op, ErrKind kind, const char *text, uint32_t sync
 }
 
 /* The entry of that mbarrier, or the free one for it; NULL: the table is full. */
-static MbarArrivers *arrivers_of(Sim *s, uint32_t rank, uint32_t addr)
+static MbarHistory *seen_of(Sim *s, uint32_t slot, uint32_t addr)
 {
-    uint32_t key = 1 + (rank << 24 | (addr & 0xffffff)), h = (key * 0x9e3779b9u) >> 12;
-    for (uint32_t i = 0; i < ARRIVER_TABLE; i++) {
-        MbarArrivers *m = &s->arrivers[(h + i) % ARRIVER_TABLE];
+    uint32_t key = 1 + (slot << 15 | (addr & 0xffffff) / 8), h = (key * 0x9e3779b9u) >> 8;
+    for (uint32_t i = 0; i < SEEN_PER_CTA; i++) {
+        MbarSeen *m = &s->seen[(h + i) % s->n_seen];
         if (m->key != 0 && m->key != key)
             continue;
         m->key = key;
-        return m;
+        return &m->seen;
     }
     return NULL;
 }
 
-void deadlock_note(Sm *sm, const Event *arrival)
+static void note(Sm *sm, uint32_t place, uint32_t addr, const MbarNote *n)
 {
-    MbarArrivers *m = arrivers_of(sm->sim, sm->rank, arrival->a);
-    if (m)
-        arrivers_add(&m->who, sm->rank, arrival->rank, arrival->warp);
+    MbarHistory *h = seen_of(sm->sim, sm->cta[place].slot, addr);
+    if (h)
+        mbar_history_note(h, n);
+}
+
+void deadlock_note(Sm *sm, const Event *e, bool flipped)
+{
+    MbarNote n = {.kind = e->kind == EV_TX ? OK_MBAR_TX : OK_MBAR_ARRIVE,
+                  .mbar_rank = sm->rank,
+                  .rank = e->rank,
+                  .warp = e->warp,
+                  .op = e->op,
+                  .bytes = e->c,
+                  .flipped = flipped};
+    note(sm, e->who, e->a, &n);
+}
+
+void deadlock_note_init(Sm *sm, uint32_t place, const Op *op)
+{
+    MbarNote n = {.kind = (OpKind)op->kind, .op = op->info};
+    note(sm, place, op->sync, &n);
+}
+
+static void fill_mbar(Sim *s, const Sm *sm, const TCta *c, DeadWait *d)
+{
+    Err ignored = {0};
+    const MbarHistory *seen = seen_of(s, c->slot, d->sync);
+    const uint64_t *word = s->front->ops->mbar(s->front, c->slot, d->sync & 0xffffff, &ignored);
+    d->sync = sm->rank << 24 | (d->sync & 0xffffff);
+    if (!word)
+        return;
+    MbarState m = mbar_state(*word);
+    d->arrivals_needed = m.expected;
+    d->arrivals_had = m.expected - m.pending;
+    if (!seen)
+        return;
+    d->seen = *seen;
+    d->bytes_needed = seen->bytes;
+    d->bytes_had = (int64_t)seen->bytes - m.tx;
+}
+
+/* Warps of the CTA that have ended, that stand at this barrier. */
+static void fill_warps(const Sm *sm, const TWarp *w, DeadWait *d)
+{
+    uint32_t phase = sm->group->cluster[w->cta].phase;
+    for (uint32_t i = 0; i < sm->n_slots; i++) {
+        const TWarp *v = &sm->warp[i];
+        if (v->cta != w->cta || v->id >= 64)
+            continue;
+        bool there = w->park.kind == OK_CLUSTER_WAIT
+                         ? v->cluster_phase == phase
+                         : v->park.kind == OK_BAR_SYNC && v->park.sync == w->park.sync;
+        uint64_t bit = (uint64_t)1 << v->id;
+        d->ended |= v->state == WS_DONE ? bit : 0;
+        d->there |= there && v->state == WS_PARKED ? bit : 0;
+    }
 }
 
 static void describe(Sim *s, Sm *sm, uint32_t slot, DeadWait *d)
 {
     const TWarp *w = &sm->warp[slot];
     const TCta *c = &sm->cta[w->cta];
+    bool parked = w->state == WS_PARKED;
     *d = (DeadWait){.cta = c->id,
                     .warp = w->id,
                     .rank = sm->rank,
                     .cluster = sm->group->sm[0]->cta[w->cta].id,
-                    .sync = w->park.sync,
-                    .parity = w->park.arg0,
-                    .kind = w->park.kind,
-                    .insn = s->code->ops[w->park.info].insn};
-    d->last_warp = NO_WARP;
-    if (w->park.kind == OK_MBAR_WAIT) {
-        const MbarArrivers *known = arrivers_of(s, sm->rank, w->park.sync);
-        if (known)
-            d->arrivers = known->who;
-        Err ignored = {0};
-        const uint64_t *word =
-            s->front->ops->mbar(s->front, c->slot, w->park.sync & 0xffffff, &ignored);
-        if (word) {
-            MbarState m = mbar_state(*word);
-            d->sync = w->park.sync & 0xffffff;
-            d->arrivals_needed = m.expected;
-            d->arrivals_had = m.expected - m.pending;
-            d->bytes_needed = m.tx > 0 ? m.tx : 0;
-            d->bytes_had = m.tx < 0 ? -(int64_t)m.tx : 0;
-        }
-    } else if (w->park.kind == OK_BAR_SYNC) {
+                    .front = s->front,
+                    .slot = c->slot,
+                    .parked = parked,
+                    .seen = {.last_warp = NO_WARP, .expect_op = OP_NONE, .init_op = OP_NONE}};
+    fill_warps(sm, w, d);
+    if (!parked && s->front->ops->polls) {
+        s->front->ops->polls(s->front, c->slot, w->id, d);
+    } else {
+        d->insn = s->code->ops[parked ? w->park.info : w->op == OP_NONE ? 0 : w->op].insn;
+        d->kind = parked ? w->park.kind : OK_GMEM;
+        d->sync = w->park.sync;
+        d->parity = w->park.arg0;
+    }
+    if (dead_is_mbar(d)) {
+        fill_mbar(s, sm, c, d);
+    } else if (d->kind == OK_BAR_SYNC) {
         d->arrivals_had = c->bar[w->park.sync].arrived;
         d->arrivals_needed = w->park.arg0;
-    } else if (w->park.kind == OK_CLUSTER_WAIT) {
+    } else if (d->kind == OK_CLUSTER_WAIT) {
         d->arrivals_had = sm->group->cluster[w->cta].arrived;
         d->arrivals_needed = sm->group->cluster[w->cta].warps;
     }
@@ -129,29 +178,29 @@ static void add_text(Sim *s, const DeadWait *d, uint32_t n)
         err_append(s->err, ", %lld bytes to come", (long long)(d->bytes_needed - d->bytes_had));
 }
 
-static DeadWait poll_of(const Sim *s, const Sm *sm, const TWarp *w)
+/* Waits of the groups that cannot move; of all, if what they poll never changes. */
+static uint32_t gather(Sim *s, DeadWait *waits)
 {
-    return (DeadWait){.cta = sm->cta[w->cta].id,
-                      .warp = w->id,
-                      .rank = sm->rank,
-                      .cluster = sm->group->sm[0]->cta[w->cta].id,
-                      .kind = OK_GMEM,
-                      .insn = w->op == OP_NONE ? 0 : s->code->ops[w->op].insn};
+    bool some = false;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_groups; i++)
+        some |= s->group[i].dead;
+    for (uint32_t g = 0; g < s->n_groups; g++)
+        for (uint32_t place = 0; place < s->ctas_per_sm && (!some || s->group[g].dead); place++)
+            for (uint32_t r = 0; r < s->group[g].n; r++) {
+                Sm *sm = s->group[g].sm[r];
+                for (uint32_t i = 0; i < sm->n_slots; i++)
+                    if (sm->warp[i].cta == place &&
+                        (sm->warp[i].state == WS_PARKED || sm->warp[i].state == WS_RUN))
+                        describe(s, sm, i, &waits[n++]);
+            }
+    return n;
 }
 
 void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now)
 {
     DeadWait *waits = arena_new(a, DeadWait, s->n_sm * (size_t)s->sm[0].n_slots + 1);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < s->n_sm; i++) {
-        Sm *sm = &s->sm[i];
-        for (uint32_t slot = 0; slot < sm->n_slots; slot++) {
-            if (sm->warp[slot].state == WS_PARKED)
-                describe(s, sm, slot, &waits[n++]);
-            else if (sm->warp[slot].state == WS_RUN)
-                waits[n++] = poll_of(s, sm, &sm->warp[slot]);
-        }
-    }
+    uint32_t n = gather(s, waits);
     err_set(s->err, ERR_DEADLOCK, (Loc){0}, "deadlock at cycle %llu: no warp can move, %u wait",
             (unsigned long long)now, n);
     if (s->res->ctas_simulated < s->res->ctas_total)
@@ -164,8 +213,12 @@ void deadlock_report(Sim *s, Arena *a, Deadlock *dead, Cycle now)
             ;
         add_text(s, &waits[i], k - i);
     }
-    if (dead)
-        *dead = (Deadlock){.waits = waits, .n_waits = n, .at = now};
-    if (dead)
-        deadlock_cycle(a, dead);
+    if (!dead)
+        return;
+    *dead = (Deadlock){.waits = waits,
+                       .n_waits = n,
+                       .n_started = s->next_cta * s->cluster,
+                       .n_ctas = (uint32_t)s->res->ctas_total,
+                       .at = now};
+    deadlock_explain(a, dead);
 }

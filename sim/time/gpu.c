@@ -254,7 +254,8 @@ static void build_result(Arena *a, Sim *s, const SimPlan *plan)
     for (uint32_t i = 0; i < r->ctas_simulated; i++)
         r->ctas[i] = cta_id(s->front, s->ctas[i / s->cluster], i % s->cluster);
     s->wait = arena_new(a, WaitStat, WAIT_TABLE);
-    s->arrivers = arena_new(a, MbarArrivers, ARRIVER_TABLE);
+    s->n_seen = SEEN_PER_CTA * plan->n_slots;
+    s->seen = arena_new(a, MbarSeen, s->n_seen);
     s->run_diff = arena_new(a, int64_t, n_ops + 1);
     s->dyn_count = arena_new(a, uint64_t, n_ops + 1);
     s->skip_count = arena_new(a, uint64_t, n_ops + 1);
@@ -400,8 +401,8 @@ static bool run_quanta(Sim *s, Cycle *now)
                 g->dead = dead = true;
             next = least(next, next_of(g));
         }
-        if (next == CYCLE_NEVER || s->failed)
-            return !dead;
+        if (dead || next == CYCLE_NEVER || s->failed)
+            return !dead; /* nobody outside can wake a group whose warps are all parked */
         Cycle from = next / s->quantum * s->quantum, until = from + s->quantum;
         for (uint32_t i = 0; i < s->n_groups && !s->failed; i++)
             sm_run(&s->group[i], until);

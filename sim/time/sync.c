@@ -103,13 +103,13 @@ static void wake_mbar(Sm *sm, uint32_t place, uint32_t addr, uint64_t word, uint
 void sync_arrive(Sm *sm, const Event *e, Cycle now)
 {
     sm->cta[e->who].out--;
-    deadlock_note(sm, e);
     uint64_t *word = mbar_word(sm, e->who, e->a);
     if (!word)
         return;
     MbarResult r = e->kind == EV_TX ? mbar_tx(word, e->c)
                    : e->flag        ? mbar_arrive_drop(word, e->b, (uint32_t)e->c)
                                     : mbar_arrive(word, e->b, (uint32_t)e->c);
+    deadlock_note(sm, e, r == MBAR_FLIPPED);
     if (r == MBAR_FLIPPED)
         wake_mbar(sm, e->who, e->a, *word, 1u << (e->warp % 32), now);
     else if (r != MBAR_OK)
@@ -154,6 +154,7 @@ static void mbar_op(Sm *sm, uint32_t slot, const Op *op, Cycle now)
         else if (word && mbar_init(word, op->arg0) != MBAR_OK)
             fault_at(sm->sim, op->info, ERR_FAULT, mbar_result_text(MBAR_BAD_COUNT),
                      op->sync & 0xffffff);
+        deadlock_note_init(sm, w->cta, op);
         return;
     case OK_MBAR_ARRIVE:
         e.kind = EV_ARRIVE;
@@ -325,7 +326,7 @@ void sync_cp_check(Sm *sm, uint32_t slot, Cycle now)
                             .kind = EV_ARRIVE,
                             .warp = a.warp,
                             .rank = (uint8_t)sm->rank,
-                            .op = OP_NONE,
+                            .op = a.op,
                             .who = a.cta,
                             .a = a.sync,
                             .b = a.count});
@@ -345,8 +346,12 @@ static void cp_arrive(Sm *sm, uint32_t slot, const Op *op, Cycle now)
                  "too many cp.async.mbarrier.arrive pend on one SM", op->sync);
         return;
     }
-    sm->cp_arrive[sm->n_cp_arrives++] = (CpArrive){
-        .sync = op->sync, .count = op->arg0, .after = w->cp.issued, .warp = w->id, .cta = w->cta};
+    sm->cp_arrive[sm->n_cp_arrives++] = (CpArrive){.sync = op->sync,
+                                                   .count = op->arg0,
+                                                   .after = w->cp.issued,
+                                                   .op = op->info,
+                                                   .warp = w->id,
+                                                   .cta = w->cta};
     sm->cta[w->cta].out++;
     sync_cp_check(sm, slot, now);
 }

@@ -279,7 +279,7 @@ static void fire_commit(Sm *sm, const Commit *c, Cycle now)
                              .kind = EV_ARRIVE,
                              .warp = (uint8_t)c->warp,
                              .rank = (uint8_t)sm->rank,
-                             .op = OP_NONE,
+                             .op = c->op,
                              .who = c->cta,
                              .a = c->sync,
                              .b = 1});
@@ -291,7 +291,8 @@ void tensor_commit(Sm *sm, uint32_t slot, const Op *op, Cycle now)
 {
     Tensor *t = &sm->tensor;
     TWarp *w = &sm->warp[slot];
-    Commit c = {.cta = w->cta,
+    Commit c = {.op = op->info,
+                .cta = w->cta,
                 .warp = w->id,
                 .sync = op->sync,
                 .after = w->tensor_seq,

@@ -51,6 +51,7 @@ static uint32_t flight_new(Sm *sm, uint32_t slot, const Op *op, FlightKind kind)
     TWarp *w = &sm->warp[slot];
     uint32_t i = flight_take(sm);
     sm->flight[i] = (Flight){.kind = (uint8_t)kind,
+                             .op = op->info,
                              .flags = op->flags,
                              .warp = w->id,
                              .cta = w->cta,
@@ -237,7 +238,7 @@ static void complete_tx(Sm *sm, const Flight *f, Cycle now)
                .kind = EV_TX,
                .warp = f->warp,
                .rank = (uint8_t)sm->rank,
-               .op = OP_NONE,
+               .op = f->op,
                .who = f->cta,
                .a = f->sync,
                .c = -(int32_t)f->bytes};

@@ -135,6 +135,18 @@ static bool rec_spins(Front *f, uint32_t slot, uint32_t warp, bool again)
     return r->inner->ops->spins && r->inner->ops->spins(r->inner, slot, warp, again);
 }
 
+static void rec_scout(Front *f, uint32_t slot, uint32_t warp, Scout *s)
+{
+    Recorder *r = (Recorder *)f;
+    r->inner->ops->scout(r->inner, slot, warp, s);
+}
+
+static void rec_polls(Front *f, uint32_t slot, uint32_t warp, DeadWait *w)
+{
+    Recorder *r = (Recorder *)f;
+    r->inner->ops->polls(r->inner, slot, warp, w);
+}
+
 static const FrontOps recorder_ops = {
     .cta_start = rec_cta_start,
     .next = rec_next,
@@ -146,6 +158,8 @@ static const FrontOps recorder_ops = {
     .cta_end = rec_cta_end,
     .cancelled = rec_cancelled,
     .spins = rec_spins,
+    .scout = rec_scout,
+    .polls = rec_polls,
 };
 
 Recorder *recorder_new(Arena *a, Front *inner)
