@@ -51,6 +51,8 @@ const char *const unit_name[U_COUNT] = {
 #define LOWER_BITS "bits"
 #define LOWER_EX2 "ex2"
 #define LOWER_MUFU "mufu"
+#define LOWER_EX2_PAIR "ex2_pair"
+#define LOWER_MUFU_PAIR "mufu_pair"
 #define LOWER_FP64 "fp64"
 #define LOWER_DIV "div"
 #define LOWER_SHFL "shfl"

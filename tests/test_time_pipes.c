@@ -1,6 +1,8 @@
 /* Pipes, scoreboard, scheduler: closed formulas on the toy model, exact to the cycle. */
 #include "tests/toy_front.h"
 
+#include <math.h>
+
 typedef struct PipeRow {
     TClass tc;
     ModelKey latency, lanes;
@@ -239,6 +241,73 @@ START_TEST(the_warp_that_issued_last_goes_on)
 }
 END_TEST
 
+/* Four warps of a sub-partition race: kernels/micro/arbitration.cu, on an H200 and on its model. A
+ * warp that can issue every cycle goes on to its end, else they take turns. Ends in order, in
+ * cycles from the first begin. */
+enum { RACERS = 4, RACE_WARPS = 16, RACE_OPERATIONS = 512 };
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void race(TClass tc, uint32_t chains, double end[RACERS])
+{
+    Toy *t = toy_new("../models/h200.yaml", RACE_WARPS, 1);
+    uint32_t last = 0;
+    for (uint32_t w = 0; w < RACE_WARPS; w++) {
+        for (uint32_t k = 0; k < RACE_OPERATIONS; k++)
+            toy_plain(t, w, tc, (int)(k % chains), (int)(k % chains));
+        last = toy_mark(t, w, -1);
+    }
+    toy_run(t);
+    for (uint32_t i = 0; i < RACERS; i++)
+        end[i] = (double)(t->when[i * 4][last] - toy_zero(t));
+    toy_free(t);
+    qsort(end, RACERS, sizeof *end, by_value);
+}
+
+START_TEST(warps_take_turns_as_measured)
+{
+    static const struct {
+        const char *name;
+        TClass tc;
+    } operations[] = {{"sin", TC_MUFU}, {"ex2", TC_EX2}, {"fma", TC_FMA}, {"max", TC_MINMAX}};
+    char line[1024], name[64];
+    uint32_t rows_read = 0;
+    FILE *f = fopen(TEST_DIR "/../traces/measured/h200-2026-11-25/arbitration.tsv", "r");
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof line, f)) {
+        int at = 0;
+        uint32_t chains, which = 0;
+        double first = 0, end[RACERS], simulated[RACERS];
+        if (line[0] == '#')
+            continue;
+        ck_assert_int_eq(sscanf(line, "%63s %u%n", name, &chains, &at), 2);
+        for (int w = 0, n; w < RACE_WARPS; w++, at += n) {
+            long b, e;
+            ck_assert_int_eq(sscanf(line + at, " %ld..%ld%n", &b, &e, &n), 2);
+            if (w % 4 == 0) {
+                first = (double)b < first ? (double)b : first;
+                end[w / 4] = (double)e;
+            }
+        }
+        while (strncmp(name, operations[which].name, 3) != 0)
+            which++;
+        race(operations[which].tc, chains, simulated);
+        qsort(end, RACERS, sizeof *end, by_value);
+        for (int i = 0; i < RACERS; i++)
+            ck_assert_msg(fabs(simulated[i] / (end[i] - first) - 1) < 0.17,
+                          "%s, %u chains, end %d: %.0f, measured %.0f", name, chains, i,
+                          simulated[i], end[i] - first);
+        rows_read++;
+    }
+    fclose(f);
+    ck_assert_uint_eq(rows_read, 12);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {a_dependent_chain_takes_n_latencies,
@@ -253,6 +322,7 @@ int main(void)
                                   branches_and_sleeps_hold_their_warp,
                                   the_scheduler_is_greedy_then_youngest,
                                   the_warp_that_issued_last_goes_on,
+                                  warps_take_turns_as_measured,
                                   NULL};
     return toy_main("time_pipes", tests);
 }

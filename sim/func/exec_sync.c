@@ -242,11 +242,29 @@ BIND_DYN(barrier_cluster_wait, dyn_cluster_wait)
 
 /* ---- Fences: memory here is always in a legal order, so they only cost time ---- */
 
+/* Those that ptxas 13.0 makes MEMBAR.GPU or MEMBAR.SYS of, which wait for global memory. */
+static bool is_wide_fence(const CodeInsn *in)
+{
+    switch (in->op) {
+    case OP_MEMBAR:
+        return in->mod[MC_LEVEL] != MV_LEVEL_CTA;
+    case OP_FENCE:
+    case OP_FENCE_PROXY_TENSORMAP_RELEASE:
+    case OP_TENSORMAP_CP_FENCEPROXY:
+        return in->mod[MC_SCOPE] != MV_SCOPE_CTA;
+    case OP_FENCE_PROXY_ALIAS:
+        return true;
+    case OP_FENCE_PROXY_ASYNC:
+        return in->mod[MC_SS] == MV_SS_NONE;
+    default:
+        return false;
+    }
+}
+
 static bool dyn_fence(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
-    (void)in;
     (void)mask;
-    emit(x, OK_FENCE);
+    emit(x, OK_FENCE)->arg0 = is_wide_fence(in->ci);
     return true;
 }
 

@@ -293,9 +293,48 @@ static void add_carry(Frame *fr, IrInsn *out, bool source)
     build_add_cells(ir, &fr->carry, 1);
 }
 
+static void add_guard(Frame *fr, const Insn *in, IrInsn *out)
+{
+    if (in->guard < 0)
+        return;
+    build_add_cells(fr->ir, &fr->reg[in->guard], 1);
+    out->guard_neg = in->guard_neg;
+    out->flags |= IF_GUARD | IF_RMW;
+}
+
+/* A release beyond the CTA: ptxas 13.0 puts MEMBAR.ALL.GPU before mbarrier.arrive, st, red and atom
+ * (docs/lowering.md). Without a scope an mbarrier operation's is the CTA, that of atom and red the
+ * GPU. barrier.cluster.arrive has the fence in its own latency. */
+static bool has_membar(const Insn *in)
+{
+    TClass tc = op_row[in->op].tclass;
+    uint8_t sem = in->mod[MC_SEM], scope = in->mod[MC_SCOPE];
+    bool beyond = scope > MV_SCOPE_CTA || (scope == MV_SCOPE_NONE && tc != TC_MBAR_ARRIVE);
+    return (sem == MV_SEM_RELEASE || sem == MV_SEM_ACQ_REL) && beyond && tc != TC_FENCE &&
+           tc != TC_BAR;
+}
+
+static void build_membar(Frame *fr, const Insn *in, uint32_t ptx)
+{
+    Ir *ir = fr->ir;
+    IrInsn out = {.op = OP_FENCE, .host = NO_INSN, .ptx = ptx};
+    out.mod[MC_SEM] = MV_SEM_ACQ_REL;
+    out.mod[MC_SCOPE] = MV_SCOPE_GPU;
+    out.opd = ir_opds(ir, 0);
+    ir_classify(ir, &out);
+    out.src = ir->n_cells;
+    add_guard(fr, in, &out);
+    out.flags &= (uint8_t)~IF_RMW; /* writes nothing */
+    out.n_src = ir->n_cells - out.src;
+    out.dst = ir->n_cells;
+    ir_insn(ir, &out);
+}
+
 bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
 {
     Ir *ir = fr->ir;
+    if (has_membar(in))
+        build_membar(fr, in, ptx);
     emit_operand_values(fr, in);
     IrInsn out = {.op = in->op, .n_opd = in->n_opd, .host = NO_INSN, .ptx = ptx};
     memcpy(out.type, in->type, sizeof out.type);
@@ -304,12 +343,7 @@ bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
     out.opd = ir_opds(ir, out.n_opd);
     ir_classify(ir, &out);
     out.src = ir->n_cells;
-    if (in->guard >= 0) {
-        uint32_t at = ir_cells(ir, 1);
-        ir->cells[at] = fr->reg[in->guard];
-        out.guard_neg = in->guard_neg;
-        out.flags |= IF_GUARD | IF_RMW;
-    }
+    add_guard(fr, in, &out);
     add_operands(fr, in, &out, true);
     add_carry(fr, &out, true);
     out.n_src = ir->n_cells - out.src;

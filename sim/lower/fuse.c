@@ -4,6 +4,7 @@
  * stay, the first without a machine operation of its own (host), moved directly before the second.
  */
 #include "sim/lower/ir.h"
+#include "sim/model/model.h"
 
 #include <string.h>
 
@@ -261,7 +262,9 @@ static bool fuse_minmax(Fuser *f, uint32_t i)
 {
     Ir *ir = f->ir;
     IrInsn *in = &ir->insns[i];
-    if ((in->op != OP_MAX_F32 && in->op != OP_MIN_F32) || !is_unguarded(in) || in->mod[MC_XSA])
+    bool three = !ir->model || ir->model->v[MP_MINMAX_THREE] > 0.5;
+    if (!three || (in->op != OP_MAX_F32 && in->op != OP_MIN_F32) || !is_unguarded(in) ||
+        in->mod[MC_XSA])
         return false;
     for (uint32_t k = 1; k <= 2; k++) {
         const IrInsn *m = inner_of(f, i, k);

@@ -59,7 +59,7 @@ typedef enum OpKind {
     OK_TMEM_DEALLOC, /* arg0 = columns, arg1 = start column */
     OK_TMEM_RELINQUISH,
     OK_SETMAXNREG, /* arg0 = registers per thread; inc may park */
-    OK_FENCE,      /* proxy and memory fences that cost time */
+    OK_FENCE,      /* proxy and memory fences that cost time; arg0 = 1: beyond the CTA */
     OK_NANOSLEEP,  /* arg0 = ns */
     OK_GRIDDEP,    /* griddepcontrol */
     OK_FAULT,      /* the front end has recorded an Err: stop */

@@ -11,7 +11,7 @@ bool row_is_plain(OpCode op)
 {
     switch (op_row[op].tclass) {
     case TC_FMA: case TC_FMA2: case TC_HFMA2: case TC_IMAD: case TC_IMAD_WIDE: case TC_ALU: case TC_MINMAX:
-    case TC_F2FP: case TC_CVT: case TC_BITS: case TC_EX2: case TC_MUFU: case TC_FP64: case TC_DIV: case TC_SHFL:
+    case TC_F2FP: case TC_CVT: case TC_BITS: case TC_EX2: case TC_EX2_PAIR: case TC_MUFU: case TC_MUFU_PAIR: case TC_FP64: case TC_DIV: case TC_SHFL:
     case TC_VOTE: case TC_S2R: case TC_UNIFORM: case TC_HMMA:
     case TC_HMMA_K8: case TC_HMMA_TF32: case TC_HMMA_TF32_K4: case TC_QMMA: case TC_IMMA: case TC_IMMA_K16: case TC_IMMA4: case TC_DMMA:
         return op != OP_TENSORMAP_REPLACE && op != OP_ALLOCA && op != OP_STACKSAVE && op != OP_STACKRESTORE;
@@ -107,7 +107,7 @@ OpKind row_kind(const IrInsn *in)
     case TC_BAR: return other_kind((OpCode)in->op) == OK_PLAIN ? OK_BAR_SYNC : other_kind((OpCode)in->op);
     case TC_NONE: case TC_TMEM_ALLOC: case TC_TMA_GROUP: return other_kind((OpCode)in->op);
     case TC_FMA: case TC_FMA2: case TC_HFMA2: case TC_IMAD: case TC_IMAD_WIDE: case TC_ALU: case TC_MINMAX:
-    case TC_F2FP: case TC_CVT: case TC_BITS: case TC_EX2: case TC_MUFU: case TC_FP64: case TC_DIV: case TC_SHFL:
+    case TC_F2FP: case TC_CVT: case TC_BITS: case TC_EX2: case TC_EX2_PAIR: case TC_MUFU: case TC_MUFU_PAIR: case TC_FP64: case TC_DIV: case TC_SHFL:
     case TC_VOTE: case TC_S2R: case TC_UNIFORM: case TC_LDC: case TC_HMMA: case TC_WARPSYNC: case TC_COUNT:
     case TC_HMMA_K8: case TC_HMMA_TF32: case TC_HMMA_TF32_K4: case TC_QMMA: case TC_IMMA: case TC_IMMA_K16: case TC_IMMA4: case TC_DMMA:
         return OK_PLAIN;
@@ -148,11 +148,18 @@ static uint8_t mma_class(const IrInsn *in)
     }
 }
 
+static bool is_half_pair(const IrInsn *in)
+{
+    return in->type[0] == T_F16X2 || in->type[0] == T_BF16X2;
+}
+
 uint8_t row_class(const IrInsn *in)
 {
     if (op_row[in->op].tclass == TC_HMMA)
         return mma_class(in);
     switch (in->op) {
+    case OP_EX2_F16: case OP_EX2_BF16: return is_half_pair(in) ? TC_EX2_PAIR : TC_EX2;
+    case OP_TANH_F16: return is_half_pair(in) ? TC_MUFU_PAIR : TC_MUFU;
     case OP_MOV_PACK: case OP_MOV_UNPACK: return TC_ALU; /* of 16-bit halves: PRMT */
     case OP_CP_ASYNC_COMMIT_GROUP: case OP_CP_ASYNC_WAIT_GROUP: case OP_CP_ASYNC_WAIT_ALL:
         return TC_WARPSYNC;                              /* LDGDEPBAR, DEPBAR */
@@ -182,7 +189,6 @@ static const Expansion expansions[] = {
     {OP_SQRT_F32_APPROX, 1, 1, 4}, {OP_RSQRT_F32, 1, 1, 4}, {OP_SIN_F32, 2, 2, 2}, {OP_COS_F32, 2, 2, 2},
     {OP_DIV_F32_APPROX, 2, 2, 7}, {OP_DIV_F32, 12, 12, 12}, {OP_RCP_F32, 9, 9, 9}, {OP_SQRT_F32, 9, 9, 9},
     {OP_DIV_F64, 14, 14, 14}, {OP_RCP_F64, 10, 10, 10}, {OP_SQRT_F64, 12, 12, 12},
-    {OP_EX2_F16, 3, 3, 3},   /* f16x2: two MUFU and a PRMT */
     {OP_FENCE_PROXY_ASYNC, 2, 2, 2},
     {OP_TCGEN05_ALLOC, 30, 30, 30}, /* cold: a loop that retries */
 };
@@ -229,6 +235,8 @@ uint16_t row_slots(const IrInsn *in)
         return slots_of_video(in);
     if (op_row[in->op].tclass == TC_HMMA)
         return mma_slots(in);
+    if (in->tclass == TC_EX2_PAIR || in->tclass == TC_MUFU_PAIR)
+        return 3;
     for (uint32_t i = 0; i < sizeof expansions / sizeof expansions[0]; i++) {
         const Expansion *e = &expansions[i];
         if (e->op != in->op)

@@ -1,7 +1,9 @@
 /* List scheduling inside basic blocks with the latencies of the model, as ptxas does for an
  * in-order machine (ptx.md 5.3 item 2b). A node is an instruction with those fused into it. Data
  * dependences are kept on values; everything that touches memory, synchronises or has another
- * effect keeps its order among its kind; register work moves freely between.
+ * effect keeps its order among its kind; register work moves freely between, but not across a read
+ * of the clock, barrier.cluster.arrive and setmaxnreg (so ptxas 13.0 for sm_90a and sm_100a; it
+ * does move work across bar.sync, mbarrier operations, fences and stores).
  *
  * Longest path to the end of the block first; when the values alive come near the registers that
  * the kernel may use, the node that frees most, in PTX order. */
@@ -170,10 +172,26 @@ static void note_insn(Sched *s, uint32_t node, const IrInsn *in)
     }
 }
 
+static bool stays_in_place(const Ir *ir, const IrInsn *in)
+{
+    const IrOpd *o = &ir->opds[in->opd + 1];
+    if (in->op == OP_BARRIER_CLUSTER_ARRIVE || in->tclass == TC_SETMAXREG)
+        return true;
+    return in->op == OP_MOV && o->kind == CO_SREG && o->imm >= SR_CLOCK &&
+           o->imm <= SR_GLOBALTIMER_HI;
+}
+
+/* Nothing moves across the newest node; `last` is the one before of which that holds. */
+static void keep_in_place(Sched *s, uint32_t last)
+{
+    for (uint32_t n = last == NO_NODE ? 0 : last; n < s->n_nodes; n++)
+        add_edge(s, n, s->n_nodes, 1);
+}
+
 static void build_graph(Sched *s, const Block *b, uint32_t end)
 {
     Ir *ir = s->ir;
-    uint32_t last_ordered = NO_NODE;
+    uint32_t last_ordered = NO_NODE, fixed = NO_NODE;
     s->n_nodes = s->n_edges = s->n_reads = 0;
     s->wgmma_wait = NO_NODE;
     for (uint32_t i = b->first; i < end;) {
@@ -192,6 +210,11 @@ static void build_graph(Sched *s, const Block *b, uint32_t end)
         if (n->ordered) {
             add_edge(s, last_ordered, s->n_nodes, 1);
             last_ordered = s->n_nodes;
+        }
+        add_edge(s, fixed, s->n_nodes, 1);
+        if (stays_in_place(ir, lead)) {
+            keep_in_place(s, fixed);
+            fixed = s->n_nodes;
         }
         s->n_nodes++;
     }

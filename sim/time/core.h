@@ -249,6 +249,7 @@ typedef struct Subpart {
     uint8_t pipe[SUB_WARPS];  /* index in Sm.pipe_free of the next op's pipe */
     uint8_t order[SUB_WARPS]; /* places, youngest warp first */
     uint8_t n, greedy;
+    Cycle last[SUB_WARPS]; /* issue by the warp at this place */
 } Subpart;
 
 typedef struct CpArrive { /* cp.async.mbarrier.arrive that waits for copies */
@@ -341,7 +342,7 @@ typedef struct TOp {
 
 typedef struct Params { /* the model in the time core's units: cycles and bytes */
     uint32_t arrive, try_wait, wake, bar, cluster_bar, cluster_relaxed, fence, fence_gpu,
-        setmaxnreg, dsmem;
+        setmaxnreg, dsmem, dsmem_arrive;
     uint32_t branch, warpsync, atomg, ldg, ldg_miss, ldgsts, ldgsts_issue;
     uint32_t tmem_ld, tmem_st, tmem_alloc, tmem_dealloc, cp_floor, cp_latency, shift_interval;
     double tmem_ld_col, tmem_st_col, cp_bytes;

@@ -25,6 +25,7 @@ static void params_sync(Params *p, const Model *m)
     p->fence_gpu = whole(m, MP_FENCE_GPU);
     p->setmaxnreg = whole(m, MP_SETMAXNREG);
     p->dsmem = whole(m, MP_DSMEM_LATENCY);
+    p->dsmem_arrive = whole(m, MP_DSMEM_ARRIVE);
     p->dsmem_bytes = m->v[MP_DSMEM_BYTES];
     p->group_wake = whole(m, MP_TMA_GROUP_WAKE);
     p->branch = whole(m, MP_BRANCH_LATENCY);
@@ -132,6 +133,8 @@ static const ClassRow class_row[TC_COUNT] = {
     [TC_BITS] = {P_XU, ST_MUFU, MP_BITS_LATENCY, MP_BITS_LANES},
     [TC_EX2] = {P_XU, ST_MUFU, MP_EX2_LATENCY, MP_EX2_LANES},
     [TC_MUFU] = {P_XU, ST_MUFU, MP_MUFU_LATENCY, MP_MUFU_LANES},
+    [TC_EX2_PAIR] = {P_XU, ST_MUFU, MP_EX2_LATENCY, MP_EX2_LANES},
+    [TC_MUFU_PAIR] = {P_XU, ST_MUFU, MP_MUFU_LATENCY, MP_MUFU_LANES},
     [TC_FP64] = {P_FP64, ST_WAIT, MP_FP64_LATENCY, MP_FP64_LANES},
     [TC_DIV] = {P_ALU, ST_WAIT, MP_DIV_LATENCY, MP_DIV_LANES},
     [TC_SHFL] = {P_LSU, ST_SHORT, MP_SHFL_LATENCY, MP_LSU_LANES},
@@ -186,10 +189,13 @@ static uint32_t class_pipe(const Model *m, uint32_t tc)
     return class_row[tc].pipe;
 }
 
-/* Classes whose slots each take the interval: a subroutine, an f64 product in steps of K = 4. */
-static bool is_series(uint32_t tc)
+/* How often the operation takes the pipe's interval: in each slot of a subroutine and of an f64
+ * product in steps of K = 4, for each half of a pair. */
+static uint32_t intervals_of(uint32_t tc, uint32_t slots)
 {
-    return tc == TC_DIV || tc == TC_DMMA;
+    if (tc == TC_DIV || tc == TC_DMMA)
+        return slots;
+    return tc == TC_EX2_PAIR || tc == TC_MUFU_PAIR ? 2 : 1;
 }
 
 void params_ops(Sim *s, TOp *ops)
@@ -210,8 +216,7 @@ void params_ops(Sim *s, TOp *ops)
                        .why = c->why,
                        .latency = c->latency < 0 ? 1 : whole(m, (ModelKey)c->latency)};
         if (c->lanes >= 0)
-            ops[i].interval =
-                interval_q8(m->v[c->lanes], pipe) * (is_series(o->tclass) ? o->slots : 1);
+            ops[i].interval = interval_q8(m->v[c->lanes], pipe) * intervals_of(o->tclass, o->slots);
         else if (pipe == P_TENSOR || pipe == P_TMA)
             ops[i].interval = 1 << Q8;
         if (ops[i].slots == 0)

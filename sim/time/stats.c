@@ -51,7 +51,9 @@ static void collect_waits(Sim *s, Arena *a)
  * give two. */
 static uint32_t lanes_of(uint32_t tclass)
 {
-    return tclass == TC_FMA2 || tclass == TC_HFMA2 ? 2 * WARP_LANES : WARP_LANES;
+    bool two =
+        tclass == TC_FMA2 || tclass == TC_HFMA2 || tclass == TC_EX2_PAIR || tclass == TC_MUFU_PAIR;
+    return two ? 2 * WARP_LANES : WARP_LANES;
 }
 
 static void count_ops(Sim *s)

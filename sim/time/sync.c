@@ -120,7 +120,7 @@ void sync_send(Sm *sm, uint32_t place, const Op *op, Event e)
 {
     bool remote = op->flags & OPF_REMOTE;
     Sm *to = sync_target(sm, op->sync, remote);
-    e.at += remote ? sm->sim->p.dsmem : sm->sim->p.arrive;
+    e.at += remote ? sm->sim->p.dsmem_arrive : sm->sim->p.arrive;
     e.who = place;
     e.rank = (uint8_t)sm->rank;
     e.a = op->sync;
