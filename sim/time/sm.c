@@ -1,11 +1,11 @@
 /* The SM: four sub-partitions that issue, and the wiring between the units.
  *
- * A sub-partition issues one operation a cycle. Choice: the warp that issued up to this cycle, if it
- * can go on (greedy), else the one that has not issued for longest; of equals the youngest (latest
- * CTA, then highest warp). Measured on an H200 (kernels/micro/arbitration.cu, traces/measured/): a
- * warp of independent FMAs runs to its end, the youngest first; warps that stall between, or that a
- * pipe holds up, take turns. arXiv 2503.20481 found greedy, then youngest. The order in which
- * sub-partitions reach shared units rotates with the cycle.
+ * A sub-partition issues one operation a cycle. Choice: the warp that issued up to this cycle, if
+ * it can go on (greedy), else the one that has not issued for longest; of equals the youngest
+ * (latest CTA, then highest warp). Measured on an H200 (kernels/micro/arbitration.cu,
+ * traces/measured/): a warp of independent FMAs runs to its end, the youngest first; warps that
+ * stall between, or that a pipe holds up, take turns. arXiv 2503.20481 found greedy, then youngest.
+ * The order in which sub-partitions reach shared units rotates with the cycle.
  *
  * Scoreboard: a ready cycle per register and predicate slot; an operation waits for its sources
  * (RAW) and for its destinations (WAW). WAR is not tracked: operands are read at issue, results
