@@ -31,9 +31,25 @@ static const char ptx[] =
     " mul.wide.u32 %d3, %r1, 4;\n add.u64 %d1, %d1, %d3;\n add.u64 %d2, %d2, %d3;\n"               \
     " ld.global.u32 %r2, [%d1];\n ld.global.u32 %r3, [%d2];\n add.u32 %r4, %r2, " op               \
     ";\n st.global.u32 [%d2], %r4;\n ret;\n}\n"
-    MAP("twice", "%r2") MAP("add", "%r3");
+    MAP("twice", "%r2") MAP("add", "%r3")
+    /* make: p[i] = malloc(16 + i) with i in its last word; take: y[i] = that word, and free it */
+    ".extern .func (.param .b64 r) malloc(.param .b64 n);\n"
+    ".extern .func free(.param .b64 p);\n"
+    ".visible .entry make(.param .u64 p)\n{\n .reg .b32 %r<6>;\n .reg .b64 %d<8>;\n"
+    " ld.param.u64 %d1, [p];\n mov.u32 %r1, %tid.x;\n mov.u32 %r2, %ctaid.x;\n"
+    " mad.lo.u32 %r3, %r2, 32, %r1;\n mul.wide.u32 %d2, %r3, 8;\n add.u64 %d1, %d1, %d2;\n"
+    " add.u32 %r4, %r3, 16;\n cvt.u64.u32 %d3, %r4;\n"
+    " {\n .param .b64 n;\n .param .b64 q;\n st.param.b64 [n], %d3;\n call (q), malloc, (n);\n"
+    " ld.param.b64 %d4, [q];\n }\n"
+    " st.global.u32 [%d4+12], %r3;\n st.global.u64 [%d1], %d4;\n ret;\n}\n"
+    ".visible .entry take(.param .u64 p, .param .u64 y)\n{\n .reg .b32 %r<6>;\n"
+    " .reg .b64 %d<8>;\n ld.param.u64 %d1, [p];\n ld.param.u64 %d5, [y];\n mov.u32 %r1, %tid.x;\n"
+    " mov.u32 %r2, %ctaid.x;\n mad.lo.u32 %r3, %r2, 32, %r1;\n mul.wide.u32 %d2, %r3, 8;\n"
+    " add.u64 %d1, %d1, %d2;\n mul.wide.u32 %d3, %r3, 4;\n add.u64 %d5, %d5, %d3;\n"
+    " ld.global.u64 %d4, [%d1];\n ld.global.u32 %r4, [%d4+12];\n st.global.u32 [%d5], %r4;\n"
+    " {\n .param .b64 q;\n st.param.b64 [q], %d4;\n call free, (q);\n }\n ret;\n}\n";
 
-static char sync_stub, twice_stub, add_stub;
+static char sync_stub, twice_stub, add_stub, make_stub, take_stub;
 
 static void register_program(void)
 {
@@ -47,6 +63,8 @@ static void register_program(void)
     __cudaRegisterFunction(h, &sync_stub, "sync", "sync", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFunction(h, &twice_stub, "twice", "twice", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFunction(h, &add_stub, "add", "add", -1, 0, 0, 0, 0, 0);
+    __cudaRegisterFunction(h, &make_stub, "make", "make", -1, 0, 0, 0, 0, 0);
+    __cudaRegisterFunction(h, &take_stub, "take", "take", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFatBinaryEnd(h);
 }
 
@@ -122,6 +140,49 @@ START_TEST(repeated_launches)
 }
 END_TEST
 
+/* The heap of kernels: blocks are apart, those that are free come back, a second free is a fault.
+ * The fault is of many CTAs: it must keep its number. */
+START_TEST(kernels_have_a_heap)
+{
+    enum { CTAS = 40, N = 32 * CTAS };
+    uint64_t *p, first[N], again[N];
+    uint32_t *y, host[N];
+    void *args[] = {&p, &y};
+    Dim3 grid = {CTAS, 1, 1}, block = {32, 1, 1};
+    register_program();
+    cudaMalloc((void **)&p, sizeof first);
+    cudaMalloc((void **)&y, sizeof host);
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(cudaLaunchKernel(&make_stub, grid, block, args, 0, NULL), 0);
+        cudaMemcpy(round ? again : first, p, sizeof first, 2);
+        ck_assert_int_eq(cudaLaunchKernel(&take_stub, grid, block, args, 0, NULL), 0);
+        ck_assert_int_eq(cudaMemcpy(host, y, sizeof host, 2), 0);
+        for (uint32_t i = 0; i < N; i++)
+            ck_assert_uint_eq(host[i], i);
+    }
+    uint64_t most = 0, most_again = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        ck_assert_uint_eq(first[i] % 16, 0);
+        most = first[i] > most ? first[i] : most;
+        most_again = again[i] > most_again ? again[i] : most_again;
+    }
+    ck_assert_uint_eq(most, most_again); /* no new room was taken */
+    cudaLaunchKernel(&take_stub, grid, block, args, 0, NULL);
+    ck_assert_int_eq(cudaDeviceSynchronize(), 719);
+}
+END_TEST
+
+START_TEST(a_fault_of_many_ctas_keeps_its_number)
+{
+    uint64_t *p;
+    void *args[] = {&p};
+    register_program();
+    cudaMalloc((void **)&p, 256); /* room for one CTA */
+    cudaLaunchKernel(&make_stub, (Dim3){400, 1, 1}, (Dim3){32, 1, 1}, args, 0, NULL);
+    ck_assert_int_eq(cudaDeviceSynchronize(), 700); /* cudaErrorIllegalAddress */
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("launch");
@@ -129,6 +190,8 @@ int main(void)
     tcase_add_test(t, all_ctas_of_a_cooperative_launch_meet);
     tcase_add_test(t, a_cooperative_grid_must_fit);
     tcase_add_test(t, repeated_launches);
+    tcase_add_test(t, kernels_have_a_heap);
+    tcase_add_test(t, a_fault_of_many_ctas_keeps_its_number);
     Suite *s = suite_create("cuda_launch");
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -43,7 +43,9 @@ EXPORT int cuGetExportTable(const void **table, const void *id)
     (void)id;
     if (table)
         *table = NULL;
-    return gpu_missing("cuGetExportTable");
+    return gpu_missing(
+        "cuGetExportTable, which a library with NVIDIA's runtime in it calls (cuBLAS, NCCL ...: "
+        "machine code, which does not run here),");
 }
 
 /* ---- The device ---- */

@@ -272,6 +272,10 @@ GpuError memory_copy(Gpu *g, const GpuCopy *c)
         memory_at(g, c->src.at, extent(&c->src, c->width, c->height, c->depth), &from_device);
     if (!dst || !src)
         return GPU_INVALID_VALUE;
+    bool known_dst = to_device || find_range(g, c->dst.at) != NULL;
+    bool known_src = from_device || find_range(g, c->src.at) != NULL;
+    if ((c->kind == COPY_HTOD && !known_dst) || (c->kind == COPY_DTOH && !known_src))
+        return GPU_INVALID_VALUE; /* not the device's, whatever lies there */
     if (!direction_fits(c->kind, to_device, from_device))
         return c->kind > COPY_DEFAULT ? GPU_INVALID_DIRECTION : GPU_INVALID_VALUE;
     for (uint64_t z = 0; z < c->depth; z++)

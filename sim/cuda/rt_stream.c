@@ -1,5 +1,6 @@
 /* libcudart: streams, events, capture. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim/cuda/rt.h"
 
@@ -93,6 +94,18 @@ EXPORT int cudaStreamSetAttribute(void *s, int attribute, const void *value)
     return rt_ret(value ? GPU_OK : GPU_INVALID_VALUE);
 }
 ALIAS(cudaStreamSetAttribute, cudaStreamSetAttribute_ptsz);
+
+EXPORT int cudaStreamGetAttribute(void *s, int attribute, void *value)
+{
+    enum { ATTRIBUTE_PRIORITY = 8, VALUE_BYTES = 64 };
+    if (!value)
+        return rt_ret(GPU_INVALID_VALUE);
+    memset(value, 0, VALUE_BYTES);
+    if (attribute == ATTRIBUTE_PRIORITY)
+        *(int *)value = gpu_stream_priority(stream_handle(s));
+    return GPU_OK;
+}
+ALIAS(cudaStreamGetAttribute, cudaStreamGetAttribute_ptsz);
 
 EXPORT int cudaLaunchHostFunc(void *s, void (*fn)(void *), void *user)
 {

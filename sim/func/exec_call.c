@@ -1,11 +1,12 @@
 /* Calls of functions without a body: what the CUDA runtime gives a kernel. vprintf prints to
  * standard error (rao exec: standard output), a thread at a time in order of lane; __assertfail
- * ends the run with the assertion's text. Any other is a fault that names it. CUDA C++ Programming
- * Guide, "Formatted Output", "Assertion"; research/ptx.md 0.8. Functions with a body are inlined by
- * lowering (build_call.c). */
+ * ends the run with the assertion's text; malloc and free have a heap (heap.h). Any other is a
+ * fault that names it. CUDA C++ Programming Guide, "Formatted Output", "Assertion"; research/ptx.md
+ * 0.8. Functions with a body are inlined by lowering (build_call.c). */
 #include <stdio.h>
 
 #include "sim/func/exec_decl.h"
+#include "sim/func/heap.h"
 #include "sim/func/state.h"
 
 enum { TEXT_MAX = 4096, SPEC_MAX = 32, PRINTF_ARGS = 32 };
@@ -181,21 +182,67 @@ static bool assert_fails(ExecCtx *x, const XInsn *in, uint32_t lane)
     return exec_fault_is(x, FAULT_ASSERT);
 }
 
+static bool malloc_lane(ExecCtx *x, const XInsn *in, uint32_t lane)
+{
+    uint64_t at = heap_malloc(x->exec->desc.mem, argument(x->w, in, 0, 2, lane));
+    const CodeOpd *ret = opd(x->w, in, 0);
+    for (uint32_t i = 0; ret->kind == CO_VALUE && i < ret->n && i < 2; i++)
+        opd_row(x->w, ret, i)[lane] = (uint32_t)(at >> 32 * i);
+    return true;
+}
+
+static bool free_lane(ExecCtx *x, const XInsn *in, uint32_t lane)
+{
+    uint64_t at = argument(x->w, in, 0, 2, lane);
+    return heap_free(x->exec->desc.mem, at) ||
+           exec_fault(x, in, (int)lane,
+                      "free of 0x%llx, which malloc has not given or is free already",
+                      (unsigned long long)at);
+}
+
+typedef bool LaneFn(ExecCtx *x, const XInsn *in, uint32_t lane);
+
+static LaneFn *lane_function(const char *name)
+{
+    static const struct {
+        const char *name;
+        LaneFn *fn;
+    } all[] = {{"vprintf", print_lane}, {"malloc", malloc_lane}, {"free", free_lane}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (strcmp(name, all[i].name) == 0)
+            return all[i].fn;
+    return NULL;
+}
+
+static const char *callee_name(const Code *c, const CodeOpd *callee)
+{
+    const Module *m = c->module;
+    bool known = callee->kind == CO_LABEL && callee->imm >= 0 && callee->imm < (int64_t)m->n_funcs;
+    return known ? m->funcs[callee->imm].name : "";
+}
+
+bool calls_malloc(const Code *c)
+{
+    for (uint32_t i = 0; i < c->n_insns; i++)
+        if (c->insns[i].op == OP_CALL &&
+            strcmp(callee_name(c, &c->opds[c->insns[i].opd + 1]), "malloc") == 0)
+            return true;
+    return false;
+}
+
 static bool call(ExecCtx *x, const XInsn *in, uint32_t mask)
 {
-    const CodeOpd *callee = opd(x->w, in, 1);
-    const Module *m = x->exec->code->module;
-    bool known = callee->kind == CO_LABEL && callee->imm >= 0 && callee->imm < (int64_t)m->n_funcs;
-    const char *name = known ? m->funcs[callee->imm].name : "";
+    const char *name = callee_name(x->exec->code, opd(x->w, in, 1));
+    LaneFn *fn = lane_function(name);
     if (strcmp(name, "__assertfail") == 0)
         return assert_fails(x, in, first_lane(mask));
-    if (strcmp(name, "vprintf") != 0)
+    if (!fn)
         return exec_fault(x, in, (int)first_lane(mask),
-                          known ? "the kernel calls %s, which has no body"
+                          *name ? "the kernel calls %s, which has no body"
                                 : "the kernel calls through a pointer that names no function%s",
                           name);
     for (uint32_t left = mask; left; left &= left - 1)
-        if (!print_lane(x, in, first_lane(left)))
+        if (!fn(x, in, first_lane(left)))
             return false;
     x->ops[x->n_ops++].arg0 = x->w->n_splits + 1;
     return true;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "sim/func/async.h"
+#include "sim/func/heap.h"
 #include "sim/func/probe.h"
 
 enum {
@@ -227,6 +228,8 @@ bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err)
     if (!check_block(&x->desc, c->func, err) || !check_grid(&x->desc, c->func, err) ||
         !check_shared(x, err) || !bind_code(a, c, x->isa, &x->insns, err))
         return false;
+    if (calls_malloc(c) && !heap_prepare(d->mem))
+        return err_set(err, ERR_SEMANTIC, c->func->loc, "no room for the heap of kernels");
     if (d->probe)
         x->originals = probe_insns(a, x->insns, c->n_insns);
     Front *f = &x->front;

@@ -34,6 +34,7 @@ struct GlobalMem {
     bool has_holes; /* something has been released below `used` */
     Alloc *allocs;
     uint32_t n_allocs;
+    void *heap;
 };
 
 static void *reserve(uint64_t bytes)
@@ -69,7 +70,13 @@ void mem_free(GlobalMem *m)
             munmap(m->allocs[i].host, m->allocs[i].bytes);
     munmap(m->base, m->reserved);
     free(m->allocs);
+    free(m->heap);
     free(m);
+}
+
+void **mem_heap(GlobalMem *m)
+{
+    return &m->heap;
 }
 
 static uint64_t round_up(uint64_t x, uint64_t to)

@@ -52,6 +52,9 @@ bool mem_map(GlobalMem *m, uint64_t addr, void *host, uint64_t bytes, const char
 /* Ends the allocation that starts at addr; its room may be used again. False: there is none. */
 bool mem_release(GlobalMem *m, uint64_t addr);
 
+/* Where heap.c keeps what it knows, NULL at first; given back by mem_free with free(). */
+void **mem_heap(GlobalMem *m);
+
 /* Allocations in order of address: start, size, host pointer and name of the i-th; false behind the
  * last. */
 bool mem_at(const GlobalMem *m, uint32_t i, uint64_t *addr, uint64_t *bytes, void **host,

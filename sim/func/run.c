@@ -124,8 +124,10 @@ static bool run_apart(Run *r, uint32_t threads, RunStats *sum, Err *err)
     }
     if (bad && bad->hangs)
         explain(r, bad, sum);
-    if (bad)
+    if (bad) {
         err_set(err, bad->err.kind, bad->err.loc, "%s", bad->err.msg);
+        err->fault = bad->err.fault;
+    }
     for (uint32_t i = 0; i < made; i++)
         exec_free(places[i].x);
     return err->kind == ERR_NONE;

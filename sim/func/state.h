@@ -203,4 +203,7 @@ bool bind_code(Arena *a, const Code *c, SimdIsa isa, XInsn **out, Err *err);
 
 extern const FrontOps exec_front_ops;
 
+/* Whether the code calls malloc (exec_call.c). */
+bool calls_malloc(const Code *c);
+
 #endif
