@@ -156,6 +156,9 @@ static void set_environment(const Args *a, const char *libraries, bool preload, 
     snprintf(text, sizeof text, "%s/ptxas", libraries);
     set_text("TRITON_PTXAS_PATH", text);
     set_text("TRITON_PTXAS_BLACKWELL_PATH", text);
+    /* Python: sim/cuda/python */
+    snprintf(text, sizeof text, "%s/python", libraries);
+    prepend("PYTHONPATH", text);
 }
 
 /* ---- Running ---- */

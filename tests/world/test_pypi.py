@@ -1,4 +1,4 @@
-"""Runs kernels of the field as published on PyPI: Triton's for sm_90 and sm_100, FlashAttention-4's.
+"""Runs kernels of the field as published on PyPI: Triton's for sm_90 and sm_100, FlashAttention-4's; PyTorch.
 
     test_pypi.py RAO [rao options]          exit code 77: skipped, the packages are not there
 
@@ -33,9 +33,9 @@ def program(name, *args):
     return subprocess.run([sys.executable, HERE / name, *args], stderr=subprocess.STDOUT).returncode
 
 
-def under_exec(rao, model):
-    print(f"==== triton_exec.py under rao exec --model {model}", flush=True)
-    command = [rao, "exec", "--model", model, "--", sys.executable, HERE / "triton_exec.py"]
+def under_exec(rao, model, name, *args):
+    print(f"==== {name} {' '.join(args)} under rao exec --model {model}", flush=True)
+    command = [rao, "exec", "--model", model, "--", sys.executable, HERE / name, *args]
     return subprocess.run(command, stderr=subprocess.STDOUT).returncode
 
 
@@ -49,7 +49,10 @@ def main():
             for target in ("100", "90"):
                 results.append(program("triton_run.py", rao, folder, target, "--", *options))
             for model in ("b200", "h200"):
-                results.append(under_exec(rao, model))
+                results.append(under_exec(rao, model, "triton_exec.py"))
+        if not missing("numpy", "torch", "triton"):
+            cute = ["--cute"] if importlib.util.find_spec("cutlass") else []
+            results.append(under_exec(rao, "b200", "torch_exec.py", *cute))
         if not missing("numpy", "torch", "cutlass", "flash_attn"):
             for i, case in enumerate(FA4):
                 results.append(program("fa4.py", rao, f"{folder}/fa4_{i}", *case, *options))
