@@ -165,6 +165,11 @@ uint32_t tensor_map_elem_bits(uint32_t dtype);
 /* Bytes of a row that a swizzle mode takes at most; 0: any. */
 uint32_t tensor_map_swizzle_span(uint32_t swizzle);
 
+/* The element type's field in a map. tf32, which tensormap.replace has before the sub-byte types,
+ * is f32 there, and a bit. Source: CuTe DSL 4.8.1, TmaDataFormat, and the maps that its host code
+ * writes. */
+uint32_t tensor_map_type_field(uint32_t dtype);
+
 /* From CUtensorMapDataType to TmapType; TMAP_TYPES if there is none. */
 TmapType tensor_map_type_of_cuda(uint32_t cuda_type);
 

@@ -23,6 +23,21 @@ uint32_t tensor_map_elem_bits(uint32_t dtype)
     return dtype < TMAP_TYPES ? elem_bits[dtype] : 0;
 }
 
+uint32_t tensor_map_type_field(uint32_t dtype)
+{
+    static const uint8_t field[TMAP_TYPES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 7, 8, 11, 12, 13};
+    return field[dtype];
+}
+
+static TmapType type_of_field(const Tmap *t)
+{
+    if (t->elem_type > TMAP_BF16)
+        return t->elem_type > 13 ? TMAP_TYPES : (TmapType)(t->elem_type - 11 + TMAP_B4X16);
+    if (t->tf32 && t->elem_type == TMAP_F32)
+        return TMAP_TF32;
+    return t->tf32 && t->elem_type == TMAP_F32_FTZ ? TMAP_TF32_FTZ : (TmapType)t->elem_type;
+}
+
 TmapType tensor_map_type_of_cuda(uint32_t cuda_type)
 {
     static const uint8_t type[] = {TMAP_U8,       TMAP_U16,   TMAP_U32,       TMAP_S32,
@@ -142,19 +157,13 @@ bool tensor_map_decode(const uint8_t bytes[TMAP_BYTES], TensorMap *tm, Err *err)
     *tm = (TensorMap){
         .address = t.address,
         .rank = (uint32_t)t.rank1 + 1,
-        .dtype = (uint32_t)t.elem_type,
+        .dtype = type_of_field(&t),
         .interleave = (uint32_t)t.interleave,
         .swizzle = (uint32_t)(t.swizzle + (t.swizzle == TMAP_SWIZZLE_128B ? t.atomicity : 0)),
         .oob_nan = t.oob_nan != 0,
         .l2_promotion = (uint32_t)t.l2,
         .origin = (uint32_t)t.origin,
         .large = t.large != 0};
-    if (t.tf32) { /* tf32 is written as f32 and a bit */
-        if (tm->dtype == TMAP_F32)
-            tm->dtype = TMAP_TF32;
-        else if (tm->dtype == TMAP_F32_FTZ)
-            tm->dtype = TMAP_TF32_FTZ;
-    }
     get_dims(&t, tm);
     return check(tm, ERR_FAULT, err);
 }
@@ -183,14 +192,11 @@ bool tensor_map_encode(const TensorMap *tm, uint8_t bytes[TMAP_BYTES], Err *err)
         return false;
     bool tf32 = tm->dtype == TMAP_TF32 || tm->dtype == TMAP_TF32_FTZ,
          driver = tm->origin == ORIGIN_DRIVER;
-    uint32_t type = tm->dtype,
-             swizzle = tm->swizzle < TMAP_SWIZZLE_128B ? tm->swizzle : TMAP_SWIZZLE_128B;
-    if (tf32)
-        type = type == TMAP_TF32 ? TMAP_F32 : TMAP_F32_FTZ;
+    uint32_t swizzle = tm->swizzle < TMAP_SWIZZLE_128B ? tm->swizzle : TMAP_SWIZZLE_128B;
     Tmap t = {.address = tm->address,
               .origin = tm->origin,
               .rank1 = tm->rank - 1,
-              .elem_type = type,
+              .elem_type = tensor_map_type_field(tm->dtype),
               .interleave = tm->interleave,
               .swizzle = swizzle,
               .atomicity = tm->swizzle - swizzle,

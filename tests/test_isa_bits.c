@@ -265,6 +265,48 @@ START_TEST(cute_dsl_maps_keep_what_was_there)
 }
 END_TEST
 
+/* The map of a 256 x 256 fp4 matrix as CuTe DSL 4.8.1's host code for sm_100 writes it (box 256 x
+ * 128, swizzle 128B): 4-bit elements are type 11 there, though tensormap.replace calls them 13. */
+START_TEST(sub_byte_types_have_numbers_of_their_own)
+{
+    static const uint64_t seen[8] = {0x200000000000,     0x8000465a2, 0x800, 0, 0xff000000ff, 0,
+                                     0xff00000000000000, 0x7f};
+    static const struct {
+        uint32_t type, field;
+    } fields[] = {{TMAP_B4X16, 11}, {TMAP_B4X16_P64, 12}, {TMAP_B6X16_P32, 13}, {TMAP_TF32, 7}};
+    TensorMap tm = {.address = 0x200000000000,
+                    .rank = 3,
+                    .dtype = TMAP_B4X16,
+                    .swizzle = TMAP_SWIZZLE_128B,
+                    .l2_promotion = 2,
+                    .dims = {256, 256, 1, 1, 1},
+                    .strides = {0, 128, 32768},
+                    .box = {256, 128, 1, 1, 1},
+                    .element_strides = {1, 1, 1, 1, 1},
+                    .origin = 2};
+    uint8_t bytes[TMAP_BYTES];
+    TensorMap got;
+    Err err = {0};
+    ck_assert_msg(tensor_map_encode(&tm, bytes, &err), "%s", err.msg);
+    for (uint32_t i = 0; i < 64; i++)
+        ck_assert_uint_eq(bytes[i], seen[i / 8] >> 8 * (i % 8) & 0xff);
+    tm.box[0] = 32;
+    for (uint32_t i = 0; i < 4; i++) {
+        tm.dtype = fields[i].type;
+        ck_assert_msg(tensor_map_encode(&tm, bytes, &err), "%s", err.msg);
+        ck_assert_uint_eq((bytes[8] | bytes[9] << 8) >> 7 & 15, fields[i].field);
+        ck_assert_msg(tensor_map_decode(bytes, &got, &err), "%s", err.msg);
+        ck_assert_uint_eq(got.dtype, fields[i].type);
+    }
+    for (uint32_t field = 14; field < 16; field++) {
+        bytes[8] = (uint8_t)((bytes[8] & 0x7f) | field << 7);
+        bytes[9] = (uint8_t)((bytes[9] & 0xf8) | field >> 1);
+        ck_assert(!tensor_map_decode(bytes, &got, &err));
+        ck_assert_msg(strstr(err.msg, "no such type"), "%s", err.msg);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("isa_bits");
@@ -277,6 +319,7 @@ int main(void)
     tcase_add_test(t, printing_names_fields_and_stray_bits);
     tcase_add_test(t, tensor_maps_are_bit_exact_and_refused_as_by_the_driver);
     tcase_add_test(t, cute_dsl_maps_keep_what_was_there);
+    tcase_add_test(t, sub_byte_types_have_numbers_of_their_own);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

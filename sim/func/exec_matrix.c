@@ -20,12 +20,10 @@ static void replace_stride(uint64_t *words, uint32_t ord, uint64_t bytes)
     set_bits(words, 3, 32 + 4 * ord, 4, bytes >> 36);
 }
 
-/* tf32 is f32 and a bit, as the driver writes it. */
 static void set_type(uint64_t *words, uint64_t type)
 {
     bool tf32 = type == TMAP_TF32 || type == TMAP_TF32_FTZ;
-    uint64_t f32 = type == TMAP_TF32 ? TMAP_F32 : TMAP_F32_FTZ;
-    set_bits(words, 1, 7, 4, tf32 ? f32 : type);
+    set_bits(words, 1, 7, 4, tensor_map_type_field((uint32_t)type));
     set_bits(words, 1, 16, 1, tf32);
 }
 
@@ -41,8 +39,10 @@ static bool replace_field(uint64_t *words, uint8_t field, uint32_t ord, uint64_t
         set_bits(words, 1, 4, 3, v);
         return v < 5;
     case MV_FIELD_ELEMTYPE:
+        if (v >= TMAP_TYPES)
+            return false;
         set_type(words, v);
-        return v < 16;
+        return true;
     case MV_FIELD_INTERLEAVE:
         set_bits(words, 1, 11, 2, v);
         return v < 3;

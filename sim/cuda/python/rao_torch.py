@@ -160,6 +160,13 @@ def overload(name):
     return getattr(getattr(torch.ops.aten, packet), which or "default")
 
 
+def only_math_attention():
+    """The fused kernels of scaled_dot_product_attention are CUDA's alone, and it asks no dispatcher which of them to use."""
+    for kind in ("flash", "mem_efficient", "cudnn", "math"):
+        getattr(torch._C, f"_set_sdp_use_{kind}")(kind == "math")
+        setattr(torch._C, f"_set_sdp_use_{kind}", lambda _: None)  # programs choose, too
+
+
 def install():
     library = torch.library.Library("aten", "IMPL")
     with warnings.catch_warnings():
@@ -168,7 +175,5 @@ def install():
             if computes(op):
                 library.impl(op, on_host(op), "CUDA", allow_override=True)
     torch.backends.cudnn.enabled = False
-    torch.backends.cuda.enable_flash_sdp(False)  # kernels of one device only
-    torch.backends.cuda.enable_mem_efficient_sdp(False)
-    torch.backends.cuda.enable_cudnn_sdp(False)
+    only_math_attention()
     return library
