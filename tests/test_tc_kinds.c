@@ -631,6 +631,10 @@ START_TEST(what_a_kind_does_not_allow)
         const char *bad = idesc_trouble(cases[i].idesc, cases[i].kind, cases[i].svec, cases[i].cg2);
         ck_assert_msg(bad && strstr(bad, cases[i].says), "case %zu: %s", i, bad ? bad : "good");
     }
+    /* bit 12, the version of sparsity: nothing to a dense MMA of 4-bit operands */
+    uint32_t nvfp4 = 1u << 7 | 1u << 10 | 1u << 12 | 2u << 17 | 8u << 24;
+    ck_assert_ptr_null(idesc_trouble(nvfp4, MV_KIND_MXF4NVF4, MV_SVEC_X4, false));
+    ck_assert_uint_eq(mma_of(nvfp4, MV_KIND_MXF4NVF4, MV_SVEC_X4, false).b_type, NUM_E2M1);
 }
 END_TEST
 

@@ -68,7 +68,7 @@ START_TEST(elements_below_a_byte)
             t[i] = (uint8_t)(i * 37 + i / 251);
         begin_load(&c, put_map(&c.map), BASE);
         ck_assert_msg(kit_exec(&kit, exec_cp_async_bulk_tensor_g2s, 0, 0, 1), "%s", kit.err.msg);
-        ck_assert_uint_eq(kit.ops[0].bytes, 3 * 8 * s);
+        ck_assert_uint_eq(kit.ops[0].bytes, 3 * 8 * g); /* what the mbarrier counts */
         ck_assert(kit_finish(&kit, 0));
         for (uint32_t row = 0; row < 3; row++)
             for (uint32_t i = 0; i < 8; i++)

@@ -153,6 +153,15 @@ EXPORT void cuda_dialect_assert_success(int error)
         abort();
 }
 
+enum { TEXT_BYTES = 100 };
+
+/* As the DSL reads it back. */
+static const char *error_text(char text[TEXT_BYTES], int error)
+{
+    snprintf(text, TEXT_BYTES, "CUDA Error Code: %d\n%s", error, cudaGetErrorName(error));
+    return text;
+}
+
 /* Loads a module's library at its first use: `init` makes it, `load` gets its kernels for a device.
  * `fail` tells TVM FFI the kind of an error and its text. */
 EXPORT int cuda_dialect_init_library_once(void **state, int (*init)(void *),
@@ -160,6 +169,7 @@ EXPORT int cuda_dialect_init_library_once(void **state, int (*init)(void *),
                                           void (*fail)(const char *, const char *))
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    char text[TEXT_BYTES];
     int error = 0;
     pthread_mutex_lock(&lock);
     if (!*state) {
@@ -174,24 +184,29 @@ EXPORT int cuda_dialect_init_library_once(void **state, int (*init)(void *),
     }
     pthread_mutex_unlock(&lock);
     if (error)
-        fail("CUDADialectError", cudaGetErrorName(error));
+        fail("CUDADialectError", error_text(text, error));
     return error ? -1 : 0;
 }
 
 /* TVM FFI's way to hear of an error: its kind and its text in parts. */
 typedef void SetRaised(const char *kind, const char **parts, int n_parts);
 
-EXPORT void CuteDSLRT_TVMFFISetRaisedCudaError(SetRaised *set, int error)
+static void raise_error(SetRaised *set, int error)
 {
-    const char *parts[] = {"CUDA error: ", cudaGetErrorName(error)};
-    set("CUDADialectError", parts, 2);
+    char text[TEXT_BYTES];
+    const char *part = error_text(text, error);
+    set("CUDADialectError", &part, 1);
 }
 
-/* More parameters say which limit and what was asked for. */
+EXPORT void CuteDSLRT_TVMFFISetRaisedCudaError(SetRaised *set, int error)
+{
+    raise_error(set, error);
+}
+
+/* More parameters say which limit of a launch and what was asked for. */
 EXPORT void CuteDSLRT_TVMFFISetRaisedCudaLaunchError(SetRaised *set)
 {
-    const char *parts[] = {"the launch's grid, block or shared memory is beyond the device's"};
-    set("CUDADialectError", parts, 1);
+    raise_error(set, GPU_INVALID_CONFIGURATION);
 }
 
 EXPORT void cuda_dialect_unload_library_once(void **state)

@@ -457,7 +457,9 @@ static bool dyn_load(ExecCtx *x, const XInsn *in, uint32_t mask)
         as->u.tma.mask =
             (uint16_t)(multicast ? opd_u32(x, opd(w, in, 4), lane) : 1u << owner->rank);
         Box b = async_box(as);
-        LoadSync s = {.bytes = b.rows * b.row_bytes,
+        /* The mbarrier counts bytes of global memory: those that padding adds are none (CUTLASS:
+         * sizeof_bits of the unpacksmem types; CuTe DSL: TensorMap.global_tx_bytes). */
+        LoadSync s = {.bytes = b.rows * b.count[0] * b.unit.global,
                       .rows = engine_rows(&b),
                       .sync = own_shared(mbar_owner, (uint32_t)mbar & CTA_OFFSET),
                       .mask = as->u.tma.mask,

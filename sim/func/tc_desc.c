@@ -68,13 +68,20 @@ static uint32_t scale_block(uint8_t kind, uint8_t svec)
     return !kind_is_scaled(kind) ? 0 : small ? 16 : 32;
 }
 
+/* B's type. With 4-bit operands its third bit (12) is the version of sparsity, which sm_100
+ * ignores; the CuTe DSL's primitives set it (Tcgen05MxOmmaInstrDesc). */
+static uint32_t b_code(uint64_t i, uint8_t kind)
+{
+    return (uint32_t)idesc_b_type(&i) & (is_mxf4(kind) ? 3 : 7);
+}
+
 Mma mma_of(uint32_t idesc, uint8_t kind, uint8_t svec, bool cg2)
 {
     uint64_t i = idesc;
     bool scaled = kind_is_scaled(kind);
     Mma o = {
         .a_type = operand_type(kind, (uint32_t)idesc_a_type(&i)),
-        .b_type = operand_type(kind, (uint32_t)idesc_b_type(&i)),
+        .b_type = operand_type(kind, b_code(i, kind)),
         .m = scaled ? (uint32_t)idesc_scaled_m128(&i) << 7 : (uint32_t)idesc_m16(&i) << 4,
         .n = (uint32_t)idesc_n8(&i) << 3,
         .a_neg = idesc_neg_a(&i),
@@ -121,7 +128,7 @@ static const char *scaled_trouble(uint64_t i, uint8_t kind, uint8_t svec)
         return "K = 96 (bit 31) is for sm_103a";
     if ((i & bits_unclaimed(BITS_idesc_scaled, 0)) || idesc_scaled_k96(&i))
         return "reserved bits (0-1, 3, 6, 24-26, 31) must be zero";
-    if (no_such_type(kind, idesc_scaled_a_type(&i)) || no_such_type(kind, idesc_scaled_b_type(&i)))
+    if (no_such_type(kind, idesc_scaled_a_type(&i)) || no_such_type(kind, b_code(i, kind)))
         return "no such operand type for this kind (bits 7-9, 10-12)";
     if (four && (idesc_scaled_trans_a(&i) || idesc_scaled_trans_b(&i)))
         return "4-bit operands cannot be transposed (bits 15, 16)";
