@@ -144,12 +144,40 @@ START_TEST(names_files_and_versions_of_the_text)
 }
 END_TEST
 
+/* The driver's linker gives an image that cuModuleLoadData takes. */
+START_TEST(the_driver_links)
+{
+    void *link, *image, *module, *kernel;
+    uint64_t y;
+    uint32_t host[32];
+    void *args[] = {&y};
+    size_t bytes;
+    const char *definer = definers[0].definer;
+    ck_assert_int_eq(cuInit(0), 0);
+    ck_assert_int_eq(cuLinkCreate_v2(0, NULL, NULL, &link), 0);
+    ck_assert_int_eq(
+        cuLinkAddData_v2(link, 1, definer, strlen(definer) + 1, "definer", 0, NULL, NULL), 0);
+    ck_assert_int_eq(cuLinkAddData_v2(link, 1, user, strlen(user), "user", 0, NULL, NULL), 0);
+    ck_assert_int_eq(cuLinkAddData_v2(link, 0, user, 4, "a cubin", 0, NULL, NULL), 801);
+    ck_assert_int_eq(cuLinkComplete(link, &image, &bytes), 0);
+    ck_assert_int_eq(cuModuleLoadData(&module, image), 0);
+    ck_assert_int_eq(cuLinkDestroy(link), 0);
+    ck_assert_int_eq(cuModuleGetFunction(&kernel, module, "use"), 0);
+    ck_assert_int_eq(cuMemAlloc_v2(&y, sizeof host), 0);
+    ck_assert_int_eq(cuLaunchKernel(kernel, 1, 1, 1, 32, 1, 1, 0, NULL, args, NULL), 0);
+    ck_assert_int_eq(cuMemcpyDtoH_v2(host, y, sizeof host), 0);
+    for (uint32_t t = 0; t < 32; t++) /* of the two .weak inl the first counts: x + 30 */
+        ck_assert_uint_eq(host[t], 2 * t + 30 + 100 + 1024 * (t & 3) + 7);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("link");
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, objects_are_linked, 0, 2);
     tcase_add_loop_test(t, what_is_missing_is_said, 0, 3);
+    tcase_add_test(t, the_driver_links);
     tcase_add_test(t, names_files_and_versions_of_the_text);
     Suite *s = suite_create("cuda_link");
     suite_add_tcase(s, t);
