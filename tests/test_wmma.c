@@ -20,6 +20,23 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
     va_end(ap);
 }
 
+/* Runs body on n bytes of `in`, gives as many of `out`. */
+static void run(const char *what, const char *globals, bool hw, const uint8_t *in, size_t n,
+                uint8_t *out)
+{
+    PtxRun r = {0};
+    PtxKernel k;
+    bool good = ptx_load(&k, &r, globals, body);
+    ck_assert_msg(good, "%s: %s", what, k.err.msg);
+    k.desc.mma_hw = hw;
+    uint8_t *mem = mem_ptr(k.mem, k.out, PTX_OUT_BYTES);
+    memcpy(mem, in, n);
+    good = exec_run(&k.arena, &k.desc, 0, 0, 1, NULL, &k.err);
+    ck_assert_msg(good, "%s: %s", what, k.err.msg);
+    memcpy(out, mem, n);
+    ptx_free(&k);
+}
+
 /* ---- Matrices ---- */
 
 typedef struct Type {
@@ -121,8 +138,6 @@ static void check_layout(int which, const char *shape, const char *type, int reg
     Matrix x = matrix(s, which, type, by_rows);
     int bits = x.type->bits, word = bits == 64 ? 64 : 32;
     int planes = bits >= 16 ? 1 : (9 + bits) / bits, per = word / bits;
-    PtxRun r = {0};
-    PtxKernel k;
     ck_assert_int_eq(regs, registers(s, which, x.type));
     memset(in, 0, sizeof in);
     body[0] = 0;
@@ -141,14 +156,7 @@ static void check_layout(int which, const char *shape, const char *type, int reg
                 x.type->reg, number(x.type, 10 + i));
     }
     say("ret;");
-    bool good = ptx_load(&k, &r, "", body);
-    ck_assert_msg(good, "%s", k.err.msg);
-    uint8_t *mem = mem_ptr(k.mem, k.out, PTX_OUT_BYTES);
-    memcpy(mem, in, sizeof in);
-    good = exec_run(&k.arena, &k.desc, 0, 0, 1, NULL, &k.err);
-    ck_assert_msg(good, "%s", k.err.msg);
-    memcpy(out, mem, sizeof out);
-    ptx_free(&k);
+    run("wmma.load", "", false, in, sizeof in, out);
     for (int e = 0; e < 32 * regs * per; e++) {
         uint64_t got = 0;
         for (int p = 0; p < planes; p++)
@@ -160,8 +168,8 @@ static void check_layout(int which, const char *shape, const char *type, int reg
     }
 }
 
-/* Calls one of these for each line of the table; the number of lines. */
-static int each_line(void (*layout)(char *field[]), void (*product)(char *field[]))
+/* Calls this for each line of a kind in the table; the number of lines. */
+static int each_line(const char *kind, void (*call)(char *field[]))
 {
     static char line[MAX_LINE];
     FILE *f = fopen(TEST_DIR "/data/hopper_wmma.tsv", "r");
@@ -172,8 +180,7 @@ static int each_line(void (*layout)(char *field[]), void (*product)(char *field[
         int k = 0;
         for (char *s = strtok(line, "\t\n"); s && k < 8; s = strtok(NULL, "\t\n"))
             field[k++] = s;
-        void (*call)(char **) = strcmp(field[0], "layout") == 0 ? layout : product;
-        if (!call)
+        if (strcmp(field[0], kind) != 0)
             continue;
         call(field);
         n++;
@@ -194,7 +201,7 @@ static void layout_line(char *f[])
 
 START_TEST(elements_lie_as_on_an_h100)
 {
-    ck_assert_int_eq(each_line(layout_line, NULL), 47);
+    ck_assert_int_eq(each_line("layout", layout_line), 47);
 }
 END_TEST
 
@@ -281,8 +288,6 @@ static void multiply(const Form *f, bool hw, bool generic_shared, const uint8_t 
 {
     Shape s = shape_of(f->shape);
     bool shared = strncmp(f->space, ".shared", 7) == 0 || generic_shared;
-    PtxRun r = {0};
-    PtxKernel k;
     body[0] = 0;
     if (shared)
         say_copy("IN", true);
@@ -306,15 +311,7 @@ static void multiply(const Form *f, bool hw, bool generic_shared, const uint8_t 
         say_copy("OUT", false);
     }
     say("ret;");
-    bool good = ptx_load(&k, &r, ".shared .align 128 .b8 sh[32768];\n", body);
-    ck_assert_msg(good, "%s: %s", f->op, k.err.msg);
-    k.desc.mma_hw = hw;
-    uint8_t *mem = mem_ptr(k.mem, k.out, PTX_OUT_BYTES);
-    memcpy(mem, in, 4 * AT);
-    good = exec_run(&k.arena, &k.desc, 0, 0, 1, NULL, &k.err);
-    ck_assert_msg(good, "%s: %s", f->op, k.err.msg);
-    memcpy(out, mem, 4 * AT);
-    ptx_free(&k);
+    run(f->op, ".shared .align 128 .b8 sh[32768];\n", hw, in, 4 * AT, out);
 }
 
 static uint32_t mix(uint32_t x)
@@ -380,7 +377,67 @@ static void product_line(char *f[])
 
 START_TEST(products_are_those_of_an_h100)
 {
-    ck_assert_int_eq(each_line(NULL, product_line), 276);
+    ck_assert_int_eq(each_line("mma", product_line), 276);
+}
+END_TEST
+
+/* ---- mma.sync.m8n8k4 on f16, by registers ---- */
+
+/* Elements of matrix i, in the order of lanes, to `in`; returns the bytes. */
+static size_t quad_elements(uint8_t *in, const char *type, int i, int profile, uint32_t salt)
+{
+    const Type *t = type_of(type);
+    int n = i < 2 ? 128 : 256;
+    for (int e = 0; e < n; e++)
+        put_bits(in, (size_t)(e * t->bits), t->bits, element(type, profile, salt, i, (uint32_t)e));
+    return (size_t)(n * t->bits / 8);
+}
+
+static void say_quad(const char *what, const Type *t, int at, int first)
+{
+    int n = 256 * t->bits / 1024;
+    say("mul.wide.u32 %%rd2, %%r1, %d; add.u64 %%rd2, %%rd2, %%rd1;\n", 4 * n);
+    for (int i = 0; i < n; i++)
+        if (what[0] == 'l')
+            say("ld.global.b32 %%%s%d, [%%rd2+%d];\n", t->reg, first + i, at + 4 * i);
+        else
+            say("st.global.b32 [%%rd2+%d], %%%s%d;\n", at + 4 * i, t->reg, first + i);
+}
+
+static void quad_line(char *f[])
+{
+    static uint8_t in[4 * AT], out[4 * AT];
+    uint64_t basis = 14695981039346656037u, hash = basis;
+    const char *c = f[1] + strlen(f[1]) - 3, *d = strstr(f[1], ".f16.f16") - 3;
+    int profile = atoi(f[2]);
+    uint32_t salt = (uint32_t)strtoul(f[3], NULL, 10);
+    const Type *tc = type_of(c), *td = d[2] == '2' ? type_of("f32") : type_of("f16");
+    for (int i = 0; i < 3; i++) {
+        size_t n = quad_elements(in + i * AT, i < 2 ? "f16" : c, i, profile, salt);
+        hash = fnv(hash, in + i * AT, n);
+    }
+    ck_assert_msg(hash == strtoull(f[4], NULL, 16), "%s: other inputs than the H100 had", f[1]);
+    body[0] = 0;
+    say("mul.wide.u32 %%rd2, %%r1, 8; add.u64 %%rd2, %%rd2, %%rd1;\n"
+        "ld.global.v2.b32 {%%r10, %%r11}, [%%rd2]; ld.global.v2.b32 {%%r12, %%r13}, [%%rd2+%d];\n",
+        AT);
+    say_quad("load", tc, 2 * AT, 30);
+    say("%s ", f[1]);
+    say_regs(td, 40, 256 * td->bits / 1024);
+    say(", {%%r10, %%r11}, {%%r12, %%r13}, ");
+    say_regs(tc, 30, 256 * tc->bits / 1024);
+    say(";\n");
+    say_quad("store", td, 3 * AT, 40);
+    say("ret;");
+    run(f[1], "", false, in, sizeof in, out);
+    hash = fnv(basis, out + 3 * AT, (size_t)(256 * td->bits / 8));
+    ck_assert_msg(hash == strtoull(f[5], NULL, 16), "%s profile %d: not the H100's bits", f[1],
+                  profile);
+}
+
+START_TEST(quads_are_those_of_an_h100)
+{
+    ck_assert_int_eq(each_line("quad", quad_line), 24);
 }
 END_TEST
 
@@ -481,7 +538,7 @@ static void loop_line(char *f[])
 
 START_TEST(products_are_those_of_loops)
 {
-    each_line(NULL, loop_line);
+    each_line("mma", loop_line);
     ck_assert_int_eq(variant, 138);
 }
 END_TEST
@@ -527,6 +584,7 @@ int main(void)
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, elements_lie_as_on_an_h100);
     tcase_add_test(tc, products_are_those_of_an_h100);
+    tcase_add_test(tc, quads_are_those_of_an_h100);
     tcase_add_test(tc, products_are_those_of_loops);
     tcase_add_test(tc, fragments_scale_and_guards_hold);
     tcase_set_timeout(tc, 120);

@@ -189,6 +189,7 @@ static const Expansion expansions[] = {
     {OP_SQRT_F32_APPROX, 1, 1, 4}, {OP_RSQRT_F32, 1, 1, 4}, {OP_SIN_F32, 2, 2, 2}, {OP_COS_F32, 2, 2, 2},
     {OP_DIV_F32_APPROX, 2, 2, 7}, {OP_DIV_F32, 12, 12, 12}, {OP_RCP_F32, 9, 9, 9}, {OP_SQRT_F32, 9, 9, 9},
     {OP_DIV_F64, 14, 14, 14}, {OP_RCP_F64, 10, 10, 10}, {OP_SQRT_F64, 12, 12, 12},
+    {OP_MMA_QUAD_F32, 86, 86, 86}, {OP_MMA_QUAD_F32_F16, 94, 94, 94}, {OP_MMA_QUAD_F16, 94, 94, 94}, /* SHFL, HADD2, FFMA */
     {OP_FENCE_PROXY_ASYNC, 2, 2, 2},
     {OP_TCGEN05_ALLOC, 30, 30, 30}, /* cold: a loop that retries */
 };
