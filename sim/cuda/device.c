@@ -118,3 +118,41 @@ void gpu_uuid(uint8_t uuid[16])
     memcpy(uuid + 4, g->model.name, strnlen(g->model.name, 12));
     gpu_leave(GPU_OK);
 }
+
+void gpu_pci_id(char *id, size_t n)
+{
+    snprintf(id, n, "0000:01:00.0");
+}
+
+bool gpu_is_pci_id(const char *id)
+{
+    return strstr(id, "01:00.0") != NULL;
+}
+
+void gpu_priorities(int *least, int *greatest)
+{
+    enum { HIGHEST = -5 };
+    if (least)
+        *least = 0;
+    if (greatest)
+        *greatest = HIGHEST;
+}
+
+enum { N_LIMITS = 7 };
+static size_t limits[N_LIMITS] = {1024, 1 << 20, 8 << 20, 2, 2048, 128, 0};
+
+GpuError gpu_set_limit(int limit, size_t value)
+{
+    if (limit < 0 || limit >= N_LIMITS)
+        return GPU_UNSUPPORTED_LIMIT;
+    __atomic_store_n(&limits[limit], value, __ATOMIC_RELAXED);
+    return GPU_OK;
+}
+
+GpuError gpu_get_limit(int limit, size_t *value)
+{
+    if (!value || limit < 0 || limit >= N_LIMITS)
+        return value ? GPU_UNSUPPORTED_LIMIT : GPU_INVALID_VALUE;
+    *value = __atomic_load_n(&limits[limit], __ATOMIC_RELAXED);
+    return GPU_OK;
+}

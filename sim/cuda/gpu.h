@@ -45,6 +45,14 @@ GpuError gpu_attribute(int attribute, int *value);
 const char *gpu_name(void);
 uint64_t gpu_total_memory(void);
 void gpu_uuid(uint8_t uuid[16]);
+/* The place on the PCI bus, and whether it is meant. */
+void gpu_pci_id(char *id, size_t n);
+bool gpu_is_pci_id(const char *id);
+/* Priorities of streams; either may be NULL. */
+void gpu_priorities(int *least, int *greatest);
+/* Limits of the stack, the heap, printf ...: kept, and nothing here needs them. */
+GpuError gpu_set_limit(int limit, size_t value);
+GpuError gpu_get_limit(int limit, size_t *value);
 enum { GPU_CUDA_VERSION = 13000 };
 
 /* ---- Memory (memory.c) ---- */

@@ -152,7 +152,7 @@ EXPORT int cudaDeviceGetPCIBusId(char *id, int n, int device)
 {
     if (!id || n <= 0 || device != 0)
         return rt_ret(device ? GPU_INVALID_DEVICE : GPU_INVALID_VALUE);
-    snprintf(id, (size_t)n, "0000:01:00.0");
+    gpu_pci_id(id, (size_t)n);
     return GPU_OK;
 }
 
@@ -161,16 +161,12 @@ EXPORT int cudaDeviceGetByPCIBusId(int *device, const char *id)
     if (!device || !id)
         return rt_ret(GPU_INVALID_VALUE);
     *device = 0;
-    return rt_ret(strstr(id, "01:00.0") ? GPU_OK : GPU_INVALID_DEVICE);
+    return rt_ret(gpu_is_pci_id(id) ? GPU_OK : GPU_INVALID_DEVICE);
 }
 
 EXPORT int cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
 {
-    enum { HIGHEST = -5 };
-    if (least)
-        *least = 0;
-    if (greatest)
-        *greatest = HIGHEST;
+    gpu_priorities(least, greatest);
     return GPU_OK;
 }
 
@@ -184,24 +180,14 @@ EXPORT int cudaDeviceReset(void)
     return rt_ret(gpu_check());
 }
 
-/* Limits of the stack, the heap, printf: nothing here needs them, so any value is kept. */
-enum { N_LIMITS = 7 };
-static size_t limits[N_LIMITS] = {1024, 1 << 20, 8 << 20, 2, 2048, 128, 0};
-
 EXPORT int cudaDeviceSetLimit(int limit, size_t value)
 {
-    if (limit < 0 || limit >= N_LIMITS)
-        return rt_ret(GPU_UNSUPPORTED_LIMIT);
-    __atomic_store_n(&limits[limit], value, __ATOMIC_RELAXED);
-    return GPU_OK;
+    return rt_ret(gpu_set_limit(limit, value));
 }
 
 EXPORT int cudaDeviceGetLimit(size_t *value, int limit)
 {
-    if (!value || limit < 0 || limit >= N_LIMITS)
-        return rt_ret(value ? GPU_UNSUPPORTED_LIMIT : GPU_INVALID_VALUE);
-    *value = __atomic_load_n(&limits[limit], __ATOMIC_RELAXED);
-    return GPU_OK;
+    return rt_ret(gpu_get_limit(limit, value));
 }
 
 EXPORT int cudaDeviceGetCacheConfig(int *config)
