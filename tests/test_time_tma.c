@@ -90,6 +90,35 @@ START_TEST(a_multicast_of_pairs_signals_one_cta_of_each)
 }
 END_TEST
 
+/* Four CTAs copy to all four, faster than a shared memory takes it: nothing is lost in the queues.
+ */
+START_TEST(every_byte_of_many_multicasts_is_written)
+{
+    enum { COPIES = 500, BYTES = 512, CTAS = 4 };
+    Toy *t = toy_new("toy.yaml", 1, CTAS);
+    t->front.cluster[0] = CTAS;
+    t->model.v[MP_TMA_BYTES] = 16;
+    t->model.v[MP_TMA_QUEUE] = 256;
+    toy_add(t, 0, TC_MBAR_ARRIVE, (Op){.kind = OK_MBAR_INIT, .sync = FULL, .arg0 = 1}, -1, -1);
+    expect(t, 0, CTAS * COPIES * BYTES);
+    for (uint32_t i = 0; i < COPIES; i++)
+        toy_add(t, 0, TC_TMA_LD,
+                (Op){.kind = OK_TMA_LOAD,
+                     .flags = OPF_PAIR,
+                     .sync = FULL,
+                     .bytes = BYTES,
+                     .waves = 4,
+                     .addr = 77,
+                     .handle = 1 + i,
+                     .arg1 = (1 << CTAS) - 1},
+                -1, -1);
+    wait_for(t, 0, 0);
+    SimResult *r = toy_run(t);
+    ck_assert_uint_eq(r->smem_bytes_tma, CTAS * CTAS * COPIES * BYTES);
+    toy_free(t);
+}
+END_TEST
+
 /* QuickRunCUDA, B300, L2-warm, one CTA: issue to the end of the wait. */
 START_TEST(b200_loads_take_the_measured_round_trip)
 {
@@ -297,6 +326,7 @@ int main(void)
 {
     const TTest *const tests[] = {a_load_takes_latency_plus_bytes,
                                   a_multicast_of_pairs_signals_one_cta_of_each,
+                                  every_byte_of_many_multicasts_is_written,
                                   b200_loads_take_the_measured_round_trip,
                                   the_engine_interval_is_the_larger_of_issue_and_rows,
                                   a_full_engine_holds_the_warp,

@@ -113,8 +113,10 @@ typedef struct MbarSeen {
 
 #define BUCKET                                                                                     \
     8u /* cycles: short against an MMA (16..128), so that nobody waits behind a whole one */
-#define SMEM_RING 256u     /* buckets that may be booked ahead: 2048 cycles */
-#define SMEM_ENTRIES 1024u /* TMA transfers waiting to be written or read */
+#define SMEM_RING 256u /* buckets that may be booked ahead: 2048 cycles */
+/* TMA transfers waiting to be written or read: half for this SM's own copies in flight, half for
+ * those of other SMs */
+#define SMEM_ENTRIES 2048u
 typedef enum SmemClient {
     SC_MMA,
     SC_COPY, /* tcgen05.cp */
@@ -455,6 +457,8 @@ void issue_op(Sm *sm, uint32_t slot, const Op *op, Cycle now);
 /* smem.c */
 Cycle smem_lsu(Smem *s, Cycle now, uint32_t passes); /* when the last pass is done */
 void smem_add(Sm *sm, SmemClient c, SmemJob job, Cycle now);
+/* The same for a transfer that nobody here waits for, of which there may be any number. */
+void smem_add_quiet(Sm *sm, SmemClient c, SmemJob job, Cycle now);
 void smem_event(Sm *sm, Cycle now);
 
 /* tensor.c */

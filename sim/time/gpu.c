@@ -162,6 +162,7 @@ static void build_sm(Arena *a, Sim *s, Sm *sm, uint32_t index)
             (uint16_t)(sm->tmem.used | 1u << g); /* columns this machine does not have */
     sm->n_flights =
         p->tma_queue + LOADS_IN_FLIGHT + 4 * OP_BURST; /* a burst may run past a full queue */
+    assert(sm->n_flights <= SMEM_ENTRIES / 2);
     sm->flight = arena_new(a, Flight, sm->n_flights);
     for (uint32_t i = 0; i < sm->n_flights; i++)
         sm->flight[i].next = i + 1 < sm->n_flights ? i + 1 : UINT32_MAX;

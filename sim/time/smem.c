@@ -160,6 +160,21 @@ void smem_add(Sm *sm, SmemClient c, SmemJob job, Cycle now)
         fill_bucket(sm, now, 1u << c);
 }
 
+/* Beyond half of the ring its bytes join those of the youngest such transfer. */
+void smem_add_quiet(Sm *sm, SmemClient c, SmemJob job, Cycle now)
+{
+    SmemQueue *q = &sm->smem.q[c];
+    for (uint32_t k = q->n; q->n >= q->cap / 2 && k > 0; k--) {
+        SmemJob *j = &q->job[(q->head + k - 1) % q->cap];
+        if (j->flight != UINT32_MAX)
+            continue;
+        j->left += job.left;
+        j->due = j->due > job.due ? j->due : job.due;
+        return;
+    }
+    smem_add(sm, c, job, now);
+}
+
 void smem_event(Sm *sm, Cycle now)
 {
     sm->smem.armed = false;

@@ -203,8 +203,8 @@ void tma_data(Sm *sm, uint32_t flight, Cycle now)
     for (uint32_t r = 0; r < sm->group->n;
          r++) { /* multicast: the other CTAs' shared memory is written as well */
         Sm *to = sm->group->sm[r];
-        if (to != sm && (f->mask >> r & 1) && to->smem.q[SC_WRITE].n < to->smem.q[SC_WRITE].cap / 2)
-            smem_add(to, SC_WRITE, job, now);
+        if (to != sm && (f->mask >> r & 1))
+            smem_add_quiet(to, SC_WRITE, job, now);
     }
     job.flight = flight;
     if (own)
