@@ -150,9 +150,15 @@ def computes(op):
     return not any(a and not a.is_write for a in returns)  # a view
 
 
-def kernels(key):
-    """Names of the ATen operations that have a kernel for a dispatch key."""
-    return {name for name in torch._C._dispatch_get_registrations_for_dispatch_key(key) if name.startswith("aten::")}
+def operations():
+    """Names of the ATen operations that have a kernel for CUDA, and copy_, for which CUDA's is everybody's."""
+    names = torch._C._dispatch_get_registrations_for_dispatch_key("CUDA")
+    return {name for name in names if name.startswith("aten::")} | {"aten::copy_"}
+
+
+def host_has(name):
+    """Whether there is one for the host, or the operation is made of others there."""
+    return torch._C._dispatch_has_computed_kernel_for_dispatch_key(name, "CPU")
 
 
 def overload(name):
@@ -171,7 +177,7 @@ def install():
     library = torch.library.Library("aten", "IMPL")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for op in map(overload, kernels("CUDA") & kernels("CPU") | {"aten::copy_"}):
+        for op in map(overload, filter(host_has, operations())):
             if computes(op):
                 library.impl(op, on_host(op), "CUDA", allow_override=True)
     torch.backends.cudnn.enabled = False
