@@ -51,18 +51,21 @@ void stage_release(Stage *s, uint8_t *p)
         s->tail = (s->tail + bytes) % STAGE_BYTES;
         s->used -= bytes;
     }
+    if (s->used == 0)
+        s->head = s->tail = 0; /* the same bytes again: they are in the cache */
 }
 
-AsyncPool *async_pool_new(Arena *a)
+size_t async_pool_bytes(void)
+{
+    return STAGE_BYTES + ASYNC_CAPACITY * sizeof(Async);
+}
+
+AsyncPool *async_pool_new(Arena *a, void *mem, TcScratch *scratch)
 {
     AsyncPool *p = arena_new(a, AsyncPool, 1);
-    p->records = arena_new(a, Async, ASYNC_CAPACITY);
-    p->stage.ring = arena_alloc(a, STAGE_BYTES);
-    tc_scratch_new(a, &p->scratch);
-    for (uint32_t h = ASYNC_CAPACITY - 1; h > 0; h--) {
-        p->records[h].next_free = p->free;
-        p->free = h;
-    }
+    p->stage.ring = mem;
+    p->records = (Async *)(void *)(p->stage.ring + STAGE_BYTES);
+    p->scratch = scratch;
     return p;
 }
 
@@ -70,11 +73,7 @@ void async_reset(Cta *cta)
 {
     AsyncPool *p = cta->async;
     p->free = 0;
-    for (uint32_t h = ASYNC_CAPACITY - 1; h > 0; h--) {
-        p->records[h].fn = NULL;
-        p->records[h].next_free = p->free;
-        p->free = h;
-    }
+    p->n_records = 1;
     p->stage.head = p->stage.tail = p->stage.used = 0;
     p->batch.n = 0;
     for (uint32_t i = 0; p->wg && i < cta->exec->front.n_warps; i++)
@@ -86,14 +85,17 @@ void async_reset(Cta *cta)
 Async *async_take(Cta *cta, AsyncFn *fn, Err *err)
 {
     AsyncPool *p = cta->async;
-    uint32_t h = p->free;
-    if (h == 0) {
+    uint32_t h = p->free ? p->free : p->n_records;
+    if (h == ASYNC_CAPACITY) {
         err_set(err, ERR_FAULT, (Loc){0}, "more than %d asynchronous operations in flight",
                 ASYNC_CAPACITY - 1);
         return NULL;
     }
     Async *as = &p->records[h];
-    p->free = as->next_free;
+    if (h == p->free)
+        p->free = as->next_free;
+    else
+        p->n_records++;
     memset(as, 0, sizeof *as);
     as->handle = h;
     as->fn = fn;

@@ -9,6 +9,7 @@
 
 typedef struct AsyncPool AsyncPool;
 typedef struct Async Async;
+typedef struct TcScratch TcScratch;
 
 /* What each kind does at the two steps; record filled by the exec function that made it. */
 typedef bool AsyncFn(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err);
@@ -76,7 +77,10 @@ struct Async {
 Async *async_take(Cta *cta, AsyncFn *fn, Err *err);
 void async_release(Cta *cta, uint32_t handle);
 
-AsyncPool *async_pool_new(Arena *a);
+/* mem: async_pool_bytes() of zeros, aligned to 64. scratch: of the tensor core, or NULL; see
+ * engine.h. */
+size_t async_pool_bytes(void);
+AsyncPool *async_pool_new(Arena *a, void *mem, TcScratch *scratch);
 
 /* Whole body of FrontOps.async: runs the record's function at this step and releases the record
  * after ASYNC_DONE. A step that the record does not use does nothing. */

@@ -46,13 +46,13 @@ typedef struct TcBatch {
     uint8_t sfa_id[TC_MAX_SLICES], sfb_id[TC_MAX_SLICES];
 } TcBatch;
 
-typedef struct TcScratch {
+struct TcScratch {
     uint8_t *a, *b; /* operands gathered from shared memory: rows x K, or K x rows */
     void *panel_a, *panel_b;
     uint8_t *sfa, *sfb; /* scale factors, [K / 16 at most][rows] */
     uint32_t *keep;     /* lanes of D that disable-output-lane protects */
     uint32_t *sums;     /* of integers, before they are added to D */
-} TcScratch;
+};
 
 typedef struct MapEntry {
     uint8_t bytes[128];
@@ -61,11 +61,12 @@ typedef struct MapEntry {
 } MapEntry;
 
 struct AsyncPool {
-    Async *records; /* [0] is never used: handle 0 means none */
-    uint32_t free;  /* head of the list of free records, 0 = none */
+    Async *records;     /* [0] is never used: handle 0 means none */
+    uint32_t free;      /* head of the list of records given back, 0 = none */
+    uint32_t n_records; /* taken at least once, and [0] */
     Stage stage;
     TcBatch batch;
-    TcScratch scratch;
+    TcScratch *scratch; /* one for all CTAs of the executor; NULL: no tensor core */
     struct WgBatch *wg; /* by warp, or NULL: the kernel has no wgmma */
     MapEntry maps[MAP_CACHE];
     uint32_t alloc_dst[ASYNC_WARPS]; /* where a warp's tcgen05.alloc wants its address */
@@ -231,6 +232,6 @@ void store_op(ExecCtx *x, uint32_t bytes, uint32_t rows, uint64_t global, const 
 bool async_fill(Exec *x, Cta *cta, uint32_t rank, Cta **out, Err *err);
 
 /* exec_tc.c */
-void tc_scratch_new(Arena *a, TcScratch *s);
+TcScratch *tc_scratch_new(Arena *a);
 
 #endif

@@ -200,7 +200,7 @@ bool exec_load_module(Arena *a, const Module *m, GlobalMem *mem, CodeLayout *lay
  * caller has found room for, and sets the windows. */
 void exec_init_module(const Module *m, GlobalMem *mem, CodeLayout *layout);
 
-/* The executor as a front end. Different slots may be driven by different host threads. */
+/* The executor as a front end, for one host thread. */
 Front *exec_front(Exec *x);
 
 /* Reports a fault of the simulated program at the running instruction: place in the PTX, role/warp,

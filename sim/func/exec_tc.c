@@ -30,7 +30,7 @@ static Work work_of(Exec *x, Cta *cta)
     Work w = {.x = x,
               .ops = mma_ops_for(x->isa),
               .q = q,
-              .s = &cta->async->scratch,
+              .s = cta->async->scratch,
               .t = mma_of(q->first.u.mma.idesc, q->first.u.mma.kind, q->first.u.mma.svec, cg2),
               .pair = {cta, cta},
               .n_ctas = cg2 ? 2 : 1};
@@ -252,8 +252,9 @@ static bool mma_async(Exec *x, Cta *cta, Async *as, AsyncStep step, Err *err)
     return !alone || tc_flush(x, cta, err);
 }
 
-void tc_scratch_new(Arena *a, TcScratch *s)
+TcScratch *tc_scratch_new(Arena *a)
 {
+    TcScratch *s = arena_new(a, TcScratch, 1);
     s->a = arena_alloc(a, MMA_MAX_M * TC_ROW_BYTES);
     s->b = arena_alloc(a, TC_MAX_N * TC_ROW_BYTES);
     s->panel_a = arena_alloc(a, mma_panel_bytes(MMA_MAX_M, TC_MAX_K));
@@ -262,6 +263,7 @@ void tc_scratch_new(Arena *a, TcScratch *s)
     s->sums = arena_new(a, uint32_t, TMEM_LANES * TC_MAX_N);
     s->sfa = arena_alloc(a, MMA_MAX_M * (TC_MAX_K / 16));
     s->sfb = arena_alloc(a, TC_MAX_N * (TC_MAX_K / 16));
+    return s;
 }
 
 /* ---- Instructions ---- */

@@ -166,7 +166,7 @@ static bool float_product(Exec *x, Cta *c, WgBatch *const batch[GROUP_WARPS], co
 {
     const MmaOps *ops = mma_ops_for(x->isa);
     MmaMode mode = x->desc.mma_hw ? MMA_HW : MMA_FP32;
-    TcScratch *scratch = &c->async->scratch;
+    TcScratch *scratch = c->async->scratch;
     uint32_t k = one->n * s->k;
     bool fp8 = s->elem_bytes == 1;
     MmaPanel a, b;
@@ -225,7 +225,7 @@ static void spread_a_regs(uint8_t *to, WgBatch *const batch[GROUP_WARPS], uint32
 static bool int_product(Cta *c, WgBatch *const batch[GROUP_WARPS], const WgBatch *one,
                         const Shape *s, uint32_t *d)
 {
-    TcScratch *scratch = &c->async->scratch;
+    TcScratch *scratch = c->async->scratch;
     uint32_t k = one->n * s->k;
     bool a_signed = one->in->type[1] == T_S8, b_signed = one->in->type[2] == T_S8;
     if (!gather(c, one->b, one->n, s, false, s->n, scratch->b))
@@ -260,7 +260,7 @@ static bool perform(Exec *x, Cta *c, uint32_t group, uint32_t w, Err *err)
     const Code *code = x->code;
     Shape s = shape_of(code, one->in);
     const CodeOpd *o = &code->opds[one->in->opd];
-    uint32_t *d = c->async->scratch.keep;
+    uint32_t *d = c->async->scratch->keep;
     for (uint32_t i = 0; i < GROUP_WARPS; i++) {
         WgBatch *b = &c->async->wg[group * GROUP_WARPS + i];
         if (b->n && same_product(b, one))

@@ -17,6 +17,7 @@ enum {
     MAX_CLUSTER = 16,   /* CTAs; 8 is portable, 16 the limit of sm_90 and later */
     ROW_BYTES = 4 * WARP,
     TMEM_BYTES = 512 * 128 * 4,
+    HUGE_BYTES = 4 << 20, /* from here on huge pages pay */
 };
 
 static uint64_t round_up(uint64_t x, uint64_t to)
@@ -125,7 +126,7 @@ static bool uses_wgmma(const Code *c)
 typedef struct Layout {          /* bytes */
     uint64_t regs, preds, local; /* per warp; registers and predicates twice: watch.c */
     uint64_t shared, tmem;       /* per CTA */
-    uint64_t consts;
+    uint64_t consts, engines;    /* engines: of async.c, per CTA */
 } Layout;
 
 static Layout layout(const Exec *x)
@@ -138,6 +139,7 @@ static Layout layout(const Exec *x)
         .shared = round_up(x->shared_bytes, 1024),
         .tmem = x->uses_tmem ? TMEM_BYTES : 0,
         .consts = (c->n_consts + 1ull) * ROW_BYTES,
+        .engines = round_up(async_pool_bytes(), 64),
     };
 }
 
@@ -161,7 +163,8 @@ static void set_tids(Warp *w, const uint32_t block[3])
     }
 }
 
-static void place_cta(Arena *a, Exec *x, uint32_t slot, const Layout *lay, uint8_t **p)
+static void place_cta(Arena *a, Exec *x, uint32_t slot, const Layout *lay, TcScratch *scratch,
+                      uint8_t **p, uint8_t **rare)
 {
     Cta *c = &x->ctas[slot];
     c->exec = x;
@@ -170,7 +173,7 @@ static void place_cta(Arena *a, Exec *x, uint32_t slot, const Layout *lay, uint8
     c->shared = take(p, lay->shared);
     c->tmem = x->uses_tmem ? (uint32_t(*)[128])(void *)take(p, lay->tmem) : NULL;
     c->warps = arena_new(a, Warp, x->front.n_warps);
-    c->async = async_pool_new(a);
+    c->async = async_pool_new(a, take(rare, lay->engines), scratch);
     if (uses_wgmma(x->code))
         c->async->wg = arena_new(a, WgBatch, x->front.n_warps);
     for (uint32_t i = 0; i < x->front.n_warps; i++) {
@@ -180,7 +183,7 @@ static void place_cta(Arena *a, Exec *x, uint32_t slot, const Layout *lay, uint8
         w->base[0] = (uint32_t *)(void *)take(p, lay->regs);
         w->base[1] = x->const_rows;
         w->preds = (uint32_t *)(void *)take(p, lay->preds);
-        w->saved = (uint32_t *)(void *)take(p, lay->regs + lay->preds);
+        w->saved = (uint32_t *)(void *)take(rare, lay->regs + lay->preds);
         w->local = take(p, lay->local);
         set_tids(w, x->desc.block);
     }
@@ -189,22 +192,27 @@ static void place_cta(Arena *a, Exec *x, uint32_t slot, const Layout *lay, uint8
 static void place_all(Arena *a, Exec *x)
 {
     Layout lay = layout(x);
-    uint64_t per_warp = 2 * (lay.regs + lay.preds) + lay.local;
-    uint64_t per_cta = lay.shared + lay.tmem + per_warp * x->front.n_warps;
-    x->map_bytes = lay.consts + per_cta * x->desc.n_slots;
+    uint64_t ctas = x->desc.n_slots, warps = ctas * x->front.n_warps, regs = lay.regs + lay.preds;
+    uint64_t used = lay.consts + (lay.shared + lay.tmem) * ctas + (regs + lay.local) * warps;
+    x->map_bytes = used + lay.engines * ctas + regs * warps;
     x->map = mmap(NULL, x->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (x->map == MAP_FAILED) {
         perror("rao: no memory for the CTAs");
         exit(1);
     }
-    uint8_t *p = x->map;
+#ifdef MADV_HUGEPAGE /* many CTAs take turns: small pages would not stay in the TLB */
+    if (used >= HUGE_BYTES)
+        madvise(x->map, used, MADV_HUGEPAGE);
+#endif
+    uint8_t *p = x->map, *rare = p + used; /* mostly never touched */
     x->const_rows = (uint32_t *)(void *)take(&p, lay.consts);
     for (uint32_t i = 0; i < x->code->n_consts; i++)
         for (uint32_t lane = 0; lane < WARP; lane++)
             x->const_rows[i * WARP + lane] = x->code->consts[i];
     x->ctas = arena_new(a, Cta, x->desc.n_slots);
+    TcScratch *scratch = x->uses_tmem || uses_wgmma(x->code) ? tc_scratch_new(a) : NULL;
     for (uint32_t slot = 0; slot < x->desc.n_slots; slot++)
-        place_cta(a, x, slot, &lay, &p);
+        place_cta(a, x, slot, &lay, scratch, &p, &rare);
 }
 
 bool exec_new(Arena *a, const ExecDesc *d, Exec **out, Err *err)
