@@ -145,22 +145,56 @@ static void account(TWarp *w, Cycle unit_free, uint32_t pipe, Cycle now)
     w->stat.stall[ST_NOT_SELECTED] += now - t;
 }
 
-static void issue_plain(Sm *sm, TWarp *w, const TOp *o, uint32_t pipe, Cycle now)
+static void plain_effect(const Sim *s, TWarp *w, const TOp *o, Cycle now)
 {
-    sm_pipe_take(sm, pipe, o->interval, now);
-    const uint16_t *dst = sm->sim->code->deps + o->deps + o->n_src;
+    const uint16_t *dst = s->code->deps + o->deps + o->n_src;
     uint64_t result = (now + o->latency) << 8 | o->why;
     for (uint32_t i = 0; i < o->n_dst; i++)
         w->score[dst[i]] = result;
     if (o->tclass == TC_WARPSYNC) {
-        w->ctrl = now + sm->sim->p.warpsync;
+        w->ctrl = now + s->p.warpsync;
         w->ctrl_why = ST_BRANCH;
     }
     w->stat.ops[o->unit]++;
-    if (--w->left > 0)
-        w->op++;
-    else
+}
+
+/* Issues the plain op that the warp has come to, and those after it for as long as each can issue
+ * when the one before it leaves the port: the choice then falls on this warp whatever the others
+ * do, and registers and the sub-partition's own pipes are nobody else's concern. */
+static void issue_plain(Sm *sm, uint32_t sub, uint32_t place, Cycle now)
+{
+    const Sim *s = sm->sim;
+    Subpart *sp = &sm->sub[sub];
+    TWarp *w = &sm->warp[place * SUBPARTS + sub];
+    const TOp *o = &s->ops[w->op];
+    uint32_t pipe = sp->pipe[place];
+    Cycle first = now, at = now;
+    do {
+        sm_pipe_take(sm, pipe, o->interval, now);
+        plain_effect(s, w, o, now);
+        sp->last[place] = now;
+        now += o->slots;
+        if (--w->left == 0)
+            break;
+        o = &s->ops[++w->op];
+        pipe = pipe_index(o->pipe, sub);
+        at = max_u64(max_u64(now, w->ctrl), operands_ready(s, w, o, &w->opnd));
+    } while (at == now && o->pipe < P_LOCAL_COUNT && sm->pipe_free[pipe] <= now &&
+             (w->left > 1 || w->dyn != OP_NONE)); /* others see the warp's end */
+    w->after = sp->port = now;
+    w->stat.issued += now - first;
+    sm->issue_cycles += now - first;
+    if (w->left > 0) {
+        sp->ready[place] = at;
+        sp->pipe[place] = (uint8_t)pipe;
+        sp->next = min_u64(sp->next, at);
+    } else {
         w->op = w->dyn;
+        if (w->op == OP_NONE)
+            sm_warp_exit(sm, place * SUBPARTS + sub, first + 1);
+        else
+            sm_refresh(sm, place * SUBPARTS + sub, now);
+    }
 }
 
 /* Issues one part of a dynamic instruction. */
@@ -205,33 +239,23 @@ static void issue_dyn(Sm *sm, uint32_t slot, Cycle now)
 
 static void issue(Sm *sm, uint32_t sub, uint32_t place, Cycle now)
 {
-    Sim *s = sm->sim;
     Subpart *sp = &sm->sub[sub];
     uint32_t slot = place * SUBPARTS + sub, pipe = sp->pipe[place];
     TWarp *w = &sm->warp[slot];
-    const TOp *o = &s->ops[w->op];
+    sp->greedy = (uint8_t)place;
     if (w->after < now)
         account(w, sm->pipe_free[pipe], pipe, now);
+    if (w->left > 0) {
+        issue_plain(sm, sub, place, now);
+        return;
+    }
+    const TOp *o = &sm->sim->ops[w->op];
     w->after = now + o->slots;
     w->stat.issued += o->slots;
     sm->issue_cycles += o->slots;
     sp->port = w->after;
-    sp->greedy = (uint8_t)place;
     sp->last[place] = now;
-    if (w->left > 0) {
-        issue_plain(sm, w, o, pipe, now);
-        if (w->left >
-            0) { /* the common case: nothing can have happened to this warp but its own result */
-            o = &s->ops[w->op];
-            Cycle at = max_u64(max_u64(w->after, w->ctrl), operands_ready(s, w, o, &w->opnd));
-            sp->ready[place] = at;
-            sp->pipe[place] = (uint8_t)pipe_index(o->pipe, sub);
-            sp->next = min_u64(sp->next, at);
-            return;
-        }
-    } else {
-        issue_dyn(sm, slot, now);
-    }
+    issue_dyn(sm, slot, now);
     if (w->state == WS_PARKED)
         sp->ready[place] = CYCLE_NEVER;
     else if (w->state == WS_RUN && w->op != OP_NONE)
