@@ -5,8 +5,10 @@
  *     cuda_program time         the same, and fails if events say 0
  *     cuda_program fault        stores beyond its allocation
  *     cuda_program hang         waits for an mbarrier that nobody arrives at
- *     cuda_program dependent    launches by programmatic stream serialization
- *     cuda_program unsupported  needs an instruction that is not executed
+ *     cuda_program ring         two warps with a ring of one stage, whose consumer never releases
+ * it cuda_program race         two warps write one word of shared memory cuda_program dependent
+ * launches by programmatic stream serialization cuda_program unsupported  needs an instruction that
+ * is not executed
  *
  * Exits with 9 where all is as CUDA would have it, so that the command must hand that through. */
 #include <stdint.h>
@@ -42,10 +44,21 @@ static const char ptx[] =
     ".visible .entry hang()\n{\n .reg .pred %p<2>;\n .shared .align 8 .b64 bar;\n"
     " mbarrier.init.shared.b64 [bar], 1;\nagain:\n"
     " mbarrier.try_wait.parity.shared.b64 %p1, [bar], 0;\n @!%p1 bra again;\n ret;\n}\n"
+    ".visible .entry ring()\n{\n .reg .pred %p<3>;\n .reg .b32 %r<4>;\n"
+    " .shared .align 8 .b64 full;\n .shared .align 8 .b64 empty;\n"
+    " mov.u32 %r1, %tid.x;\n setp.eq.u32 %p0, %r1, 0;\n setp.lt.u32 %p1, %r1, 32;\n"
+    " @%p0 mbarrier.init.shared.b64 [full], 1;\n @%p0 mbarrier.init.shared.b64 [empty], 1;\n"
+    " bar.sync 0;\n mov.u32 %r2, 0;\n @!%p1 bra consumer;\nproducer:\n xor.b32 %r3, %r2, 1;\n"
+    "e: mbarrier.try_wait.parity.shared.b64 %p2, [empty], %r3;\n @!%p2 bra e;\n"
+    " @%p0 mbarrier.arrive.shared.b64 _, [full];\n xor.b32 %r2, %r2, 1;\n bra producer;\n"
+    "consumer:\nf: mbarrier.try_wait.parity.shared.b64 %p2, [full], %r2;\n @!%p2 bra f;\n"
+    " xor.b32 %r2, %r2, 1;\n bra consumer;\n}\n"
+    ".visible .entry race()\n{\n .reg .b32 %r<2>;\n .shared .align 4 .b32 word;\n"
+    " mov.u32 %r1, %tid.x;\n shr.u32 %r1, %r1, 5;\n st.shared.u32 [word], %r1;\n ret;\n}\n"
     ".visible .entry unsupported()\n{\n .reg .b64 %d<2>;\n .reg .b32 %r<2>;\n"
     " mov.u64 %d1, 0;\n multimem.ld_reduce.relaxed.sys.global.add.u32 %r1, [%d1];\n ret;\n}\n";
 
-static char add_stub, fault_stub, hang_stub, unsupported_stub;
+static char add_stub, fault_stub, hang_stub, ring_stub, race_stub, unsupported_stub;
 static uint32_t three_stub;
 
 static void **handle;
@@ -70,6 +83,8 @@ __attribute__((constructor)) static void register_all(void)
     __cudaRegisterFunction(handle, &add_stub, "add", "add", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFunction(handle, &fault_stub, "fault", "fault", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFunction(handle, &hang_stub, "hang", "hang", -1, 0, 0, 0, 0, 0);
+    __cudaRegisterFunction(handle, &ring_stub, "ring", "ring", -1, 0, 0, 0, 0, 0);
+    __cudaRegisterFunction(handle, &race_stub, "race", "race", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFunction(handle, &unsupported_stub, "unsupported", "unsupported", -1, 0, 0, 0, 0,
                            0);
     __cudaRegisterVar(handle, (char *)&three_stub, "three", "three", 0, 4, 0, 0);
@@ -144,13 +159,17 @@ static int dependent(void)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
-    Dim3 one = {1, 1, 1}, warp = {32, 1, 1};
+    Dim3 one = {1, 1, 1}, warp = {32, 1, 1}, two_warps = {64, 1, 1};
     if (strcmp(what, "fault") == 0)
         return fault();
     if (strcmp(what, "dependent") == 0)
         return dependent();
     if (strcmp(what, "hang") == 0)
         return cudaLaunchKernel(&hang_stub, one, warp, NULL, 0, NULL);
+    if (strcmp(what, "ring") == 0)
+        return cudaLaunchKernel(&ring_stub, one, two_warps, NULL, 0, NULL);
+    if (strcmp(what, "race") == 0)
+        return cudaLaunchKernel(&race_stub, one, two_warps, NULL, 0, NULL) == 0 ? 9 : 1;
     if (strcmp(what, "unsupported") == 0)
         return cudaLaunchKernel(&unsupported_stub, one, warp, NULL, 0, NULL) == 801 ? 9 : 1;
     return add(strcmp(what, "time") == 0);

@@ -8,7 +8,7 @@
 #define MAX_SETS 64
 
 typedef struct ExecArgs { /* rao exec */
-    bool time;
+    bool time, check;
     const char *report, *capture; /* folders */
     const char *only;             /* regular expression */
     uint64_t skip, count;

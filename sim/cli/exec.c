@@ -132,9 +132,9 @@ static const char *make_folder(const char *dir, char path[PATH_BYTES])
 
 static void set_environment(const Args *a, const char *libraries, bool preload, const char *status)
 {
-    char text[3 * PATH_BYTES], folder[PATH_BYTES];
+    char text[3 * PATH_BYTES], folder[PATH_BYTES], file[PATH_BYTES];
     const ExecArgs *x = &a->exec;
-    bool time = x->time || x->report || x->only || x->skip || x->count != UINT64_MAX;
+    bool time = !x->check && (x->time || x->report || x->only || x->skip || x->count != UINT64_MAX);
     set_text("RAO_EXEC_MODEL", a->opt.model);
     set_sets(a);
     set_text("RAO_EXEC_MMA", a->opt.mma_hw ? "hw" : NULL);
@@ -144,6 +144,10 @@ static void set_environment(const Args *a, const char *libraries, bool preload, 
     set_number("RAO_EXEC_SKIP", x->skip, 0);
     set_number("RAO_EXEC_COUNT", x->count, UINT64_MAX);
     set_number("RAO_EXEC_TIME", time && (x->time || x->report || !x->capture), 0);
+    set_number("RAO_EXEC_CHECK", x->check, 0);
+    set_number("RAO_EXEC_PRINT_LIMIT", a->opt.print_limit, 100);
+    set_text("RAO_EXEC_SUPPRESSIONS",
+             a->opt.suppressions ? realpath(a->opt.suppressions, file) : NULL);
     set_text("RAO_EXEC_REPORT", make_folder(x->report, folder));
     set_text("RAO_EXEC_CAPTURE", make_folder(x->capture, folder));
     set_text("RAO_EXEC_STATUS", status);
@@ -163,13 +167,14 @@ static void set_environment(const Args *a, const char *libraries, bool preload, 
 
 /* ---- Running ---- */
 
-/* The first finding that the libraries have noted, or RAO_OK. */
+/* What the libraries have noted: a deadlock, else the first finding, or RAO_OK. */
 static int read_status(const char *path)
 {
-    int status = RAO_OK;
+    int status = RAO_OK, next;
     FILE *f = fopen(path, "r");
-    if (f && fscanf(f, "%d", &status) != 1)
-        status = RAO_OK;
+    while (f && fscanf(f, "%d", &next) == 1)
+        if (status == RAO_OK || next == RAO_DEADLOCK)
+            status = next;
     if (f)
         fclose(f);
     remove(path);
@@ -198,8 +203,17 @@ static int start_and_wait(char **command, const char *path)
     return WIFSIGNALED(how) ? SIGNALLED + WTERMSIG(how) : WEXITSTATUS(how);
 }
 
-static bool check_options(const ExecArgs *x)
+static bool check_options(const Args *a)
 {
+    const ExecArgs *x = &a->exec;
+    if (x->check && x->time) {
+        usage_error("--check runs launches without time; leave out --time");
+        return false;
+    }
+    if (a->opt.suppressions && access(a->opt.suppressions, R_OK) != 0) {
+        usage_error("cannot read %s: %s", a->opt.suppressions, strerror(errno));
+        return false;
+    }
     regex_t re;
     char why[200];
     int rc = x->only ? regcomp(&re, x->only, REG_EXTENDED | REG_NOSUB) : 0;
@@ -228,7 +242,7 @@ int verb_exec(const Args *a)
         return usage_error("rao exec needs a program: rao exec [options] -- ./program arguments");
     if (!find_program(a->exec.command[0], path, sizeof path) || !elf_inspect(path, &facts))
         return usage_error("there is no program '%s'", a->exec.command[0]);
-    if (!check_program(path, &facts) || !check_options(&a->exec))
+    if (!check_program(path, &facts) || !check_options(a))
         return RAO_USAGE;
     if (!find_libraries(libraries, sizeof libraries)) {
         fprintf(stderr, "rao: error: libcudart.so.13 of Rao is not beside this program, nor in "

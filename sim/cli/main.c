@@ -61,6 +61,7 @@ typedef enum OptId {
     O_SUPPRESSIONS,
     O_PRINT_LIMIT,
     O_TIME,
+    O_CHECK,
     O_REPORT,
     O_CAPTURE,
     O_ONLY,
@@ -97,14 +98,18 @@ static const Opt opts[O_COUNT] = {
     [O_ROLE] = {"--role", "NAME", "only this role's warps", V_TRACE},
     [O_CYCLES] = {"--cycles", "A:B", "only cycles A to B", V_TRACE},
     [O_SUPPRESSIONS] = {"--suppressions", "FILE", "findings not to be shown (docs/check.md)",
-                        V_CHECK},
-    [O_PRINT_LIMIT] = {"--print-limit", "N", "findings printed (default 100)", V_CHECK},
+                        V_CHECK | V_EXEC},
+    [O_PRINT_LIMIT] = {"--print-limit", "N", "findings printed (default 100)", V_CHECK | V_EXEC},
     [O_TIME] = {"--time", NULL, "simulate the launches in time too; events give simulated time",
                 V_EXEC},
-    [O_REPORT] = {"--report", "DIR", "write a report and JSON for each launch; as --time", V_EXEC},
+    [O_CHECK] = {"--check", NULL, "look for races and misuse in the launches, as rao check",
+                 V_EXEC},
+    [O_REPORT] = {"--report", "DIR",
+                  "write a report and JSON for each launch; without --check as --time", V_EXEC},
     [O_CAPTURE] = {"--capture", "DIR", "write each launch as a bundle that rao run repeats",
                    V_EXEC},
-    [O_ONLY] = {"--only", "REGEX", "time, report and capture only kernels of such a name", V_EXEC},
+    [O_ONLY] = {"--only", "REGEX", "time, check, report and capture only kernels of such a name",
+                V_EXEC},
     [O_SKIP] = {"--skip", "N", "not the first N launches of those", V_EXEC},
     [O_LAUNCHES] = {"--count", "N", "at most N launches of those", V_EXEC},
     [O_UNSUPPORTED] = {"--unsupported", NULL, "list what is refused, and why", V_ISA},
@@ -178,6 +183,9 @@ static bool set_exec_option(ExecArgs *x, OptId id, const char *value)
     switch ((int)id) {
     case O_TIME:
         x->time = true;
+        return true;
+    case O_CHECK:
+        x->check = true;
         return true;
     case O_REPORT:
         x->report = value;
@@ -263,6 +271,7 @@ static bool set_option(Args *a, OptId id, const char *value)
         a->opt.print_limit = (uint32_t)n;
         break;
     case O_TIME:
+    case O_CHECK:
     case O_REPORT:
     case O_CAPTURE:
     case O_ONLY:

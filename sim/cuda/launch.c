@@ -204,6 +204,37 @@ static void warn_of_dependent(Gpu *g, const LaunchOp *op, const Timing *t)
         cxx_name(name, sizeof name, gpu_kernel_name(op->kernel)));
 }
 
+/* On one thread; what is found is said at once. A fault still ends the kernel. */
+static bool run_checked(Gpu *g, const LaunchOp *op, const Timing *t, Arena *a, KernelRun *k,
+                        RunStats *stats, Err *err)
+{
+    CheckOptions o = {.suppressions = g->opt.suppressions, .print_limit = g->opt.print_limit};
+    Checker *c = checker_new(&o, err);
+    if (!c)
+        return false;
+    CheckLaunch l = {.code = k->exec.code,
+                     .kernel = gpu_kernel_name(op->kernel),
+                     .regs_per_thread = k->sim.regs_per_thread};
+    k->exec.probe = checker_launch(c, &l);
+    kernel_run(a, k, 1, stats, err);
+    k->exec.probe = NULL;
+    Err why = *err;
+    checker_end(c, err);
+    progress(NULL, 0);
+    if (checker_total(c) > checker_suppressed(c)) {
+        fflush(stdout);
+        gpu_say("launch %llu:", (unsigned long long)t->number);
+        checker_print(c, stderr);
+    }
+    if (checker_errors(c))
+        gpu_note_status(g, RAO_MISUSE);
+    if (g->opt.report)
+        report_checked(g, op, t, k, c, stats, &why);
+    checker_free(c);
+    *err = why;
+    return why.kind == ERR_NONE;
+}
+
 static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
 {
     Err err = {0};
@@ -214,7 +245,9 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     if (!t->in_place) {
         RepeatRun repeat;
         k->exec.resident = plan_of_run(k).resident;
-        if (!repeat_start(g, op, k->exec.code, &repeat)) {
+        if (t->checked) {
+            ok = run_checked(g, op, t, &a, k, &stats, &err);
+        } else if (!repeat_start(g, op, k->exec.code, &repeat)) {
             ok = kernel_run(&a, k, host_threads(g->opt.threads), &stats, &err);
             if (ok)
                 repeat_ran(g, &repeat);
@@ -235,13 +268,14 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
 GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s)
 {
     bool clustered = volume(op->cluster) > 1;
-    GpuError e = kernel_lower(g, op->kernel, clustered);
+    Timing t = {.number = g->n_launches++, .chosen = is_chosen(g, op)};
+    t.checked = t.chosen && g->opt.check;
+    GpuError e = kernel_lower(g, op->kernel, clustered, t.checked);
     if (e)
         return e;
-    Timing t = {.number = g->n_launches++, .chosen = is_chosen(g, op)};
     t.wanted = t.chosen && g->opt.time;
     LaunchDesc d = {.model = &g->model,
-                    .code = op->kernel->code[clustered],
+                    .code = op->kernel->code[2 * t.checked + clustered],
                     .mem = g->mem,
                     .params = op->params,
                     .shared = op->shared,
@@ -280,7 +314,7 @@ static GpuError plan_of(Gpu *g, GpuKernel *k, const uint32_t block[3], const uin
 {
     Err err = {0};
     bool clustered = volume(cluster) > 1;
-    GpuError e = kernel_lower(g, k, clustered);
+    GpuError e = kernel_lower(g, k, clustered, false);
     if (e)
         return e;
     LaunchDesc d = {.model = &g->model,

@@ -261,18 +261,21 @@ GpuError kernel_parse(Gpu *g, GpuKernel *k)
     return gpu_report(g, k->module, NULL, &err);
 }
 
-GpuError kernel_lower(Gpu *g, GpuKernel *k, bool clustered)
+GpuError kernel_lower(Gpu *g, GpuKernel *k, bool clustered, bool checked)
 {
     Err err = {0};
     GpuError e = kernel_parse(g, k);
-    if (e || k->code[clustered])
+    Code **place = &k->code[2 * checked + clustered];
+    if (e || *place)
         return e;
     CodeLayout layout = k->module->layout;
     layout.clustered = clustered;
+    layout.keep_all = checked;
     Code *code;
-    if (!code_lower(&k->module->arena, k->ptx, k->func, &layout, &g->model, &code, &err))
+    if (!code_lower(&k->module->arena, k->ptx, k->func, &layout, checked ? NULL : &g->model, &code,
+                    &err))
         return gpu_report(g, k->module, NULL, &err);
-    k->code[clustered] = code;
+    *place = code;
     return GPU_OK;
 }
 
@@ -306,7 +309,7 @@ enum { SHARED_WITHOUT_ASKING = 48 << 10, MAX_THREADS = 1024 };
 static GpuError body_attribute(Gpu *g, GpuKernel *k, int attribute, int *value)
 {
     static const uint32_t one_warp[3] = {WARP, 1, 1};
-    GpuError e = attribute == FA_REGISTERS ? kernel_lower(g, k, false) : kernel_parse(g, k);
+    GpuError e = attribute == FA_REGISTERS ? kernel_lower(g, k, false, false) : kernel_parse(g, k);
     if (e)
         return e;
     if (attribute == FA_LOCAL_BYTES)

@@ -28,6 +28,9 @@ void options_read(ExecOptions *o)
                        .capture = text_of("RAO_EXEC_CAPTURE"),
                        .status = text_of("RAO_EXEC_STATUS"),
                        .time = number_of("RAO_EXEC_TIME", 0) != 0,
+                       .check = number_of("RAO_EXEC_CHECK", 0) != 0,
+                       .suppressions = text_of("RAO_EXEC_SUPPRESSIONS"),
+                       .print_limit = (uint32_t)number_of("RAO_EXEC_PRINT_LIMIT", 100),
                        .threads = (uint32_t)number_of("RAO_EXEC_THREADS", 0),
                        .sms = (uint32_t)number_of("RAO_EXEC_SMS", SMS_AUTO)};
     const char *mma = text_of("RAO_EXEC_MMA");

@@ -17,6 +17,9 @@ typedef struct ExecOptions {
     const char *report, *capture; /* folders or NULL */
     const char *status;           /* file that findings are appended to, or NULL */
     bool time;                    /* chosen launches are simulated in time */
+    bool check;                   /* chosen launches run under the checker, without time */
+    const char *suppressions;     /* of the checker, or NULL */
+    uint32_t print_limit;         /* findings of a launch that are printed */
     uint32_t sms, threads;
     bool mma_hw;
 } ExecOptions;
@@ -26,7 +29,8 @@ struct GpuKernel {
     const Func *head; /* in the module's skeleton */
     Module *ptx;      /* with its body and its body alone; NULL: not parsed yet */
     const Func *func;
-    Code *code[2];   /* NULL: not lowered yet; [1] for launches with clusters */
+    Code *code[4];   /* NULL: not lowered yet; [1] for launches with clusters; [2], [3]: the same
+                        for the checker */
     int max_dynamic; /* cudaFuncAttributeMaxDynamicSharedMemorySize, 0: not set */
     int carveout, cluster_policy;
     bool big_cluster; /* non-portable sizes are allowed */
@@ -207,7 +211,7 @@ bool image_is_whole(const void *image, size_t bytes);
 GpuError module_read(Gpu *g, GpuModule *m);
 /* Parse and lower the kernel if that has not been done. */
 GpuError kernel_parse(Gpu *g, GpuKernel *k);
-GpuError kernel_lower(Gpu *g, GpuKernel *k, bool clustered);
+GpuError kernel_lower(Gpu *g, GpuKernel *k, bool clustered, bool checked);
 void module_write(Gpu *g, GpuModule *m, const char *folder);
 
 /* ---- stream.c ---- */
@@ -227,6 +231,7 @@ GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s);
 /* ---- timing.c ---- */
 typedef struct Timing { /* of one launch */
     uint64_t number;    /* of the launch, from 0 */
+    bool checked;       /* runs under the checker */
     bool chosen;        /* by --only, --skip, --count */
     bool wanted;        /* it is to be simulated in time */
     bool in_place;      /* by this process, and that is the run */
@@ -266,6 +271,9 @@ void file_name(char *path, size_t n, const char *dir, const LaunchOp *op, uint64
 void report_write(Gpu *g, const LaunchOp *op, const Timing *t, const KernelRun *k,
                   const KernelTime *kt, const Err *err);
 /* A launch that took the time of an earlier one. */
+/* DIR/0003_name.json of a launch that ran under the checker. */
+void report_checked(Gpu *g, const LaunchOp *op, const Timing *t, const KernelRun *k,
+                    const Checker *c, const RunStats *run, const Err *err);
 void report_repeat(Gpu *g, const LaunchOp *op, const Timing *t, const Timed *known);
 
 #endif

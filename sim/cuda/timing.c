@@ -72,6 +72,11 @@ static bool simulate(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k, Err *e
     }
     if (t->wanted && g->opt.report)
         report_write(g, op, t, k, &kt, err);
+    if (t->in_place && kt.dead.n_waits) { /* else the run without time says it */
+        KernelReport kr = {0};
+        kernel_report(&a, k, NULL, 0, &kr);
+        report_deadlock(stderr, &kr, &kt.dead);
+    }
     arena_free(&a);
     return ok;
 }

@@ -83,6 +83,26 @@ void report_write(Gpu *g, const LaunchOp *op, const Timing *t, const KernelRun *
     arena_free(&a);
 }
 
+void report_checked(Gpu *g, const LaunchOp *op, const Timing *t, const KernelRun *k,
+                    const Checker *c, const RunStats *run, const Err *err)
+{
+    Arena a = {0};
+    char path[4096];
+    KernelReport kr = {0};
+    kernel_report(&a, k, NULL, 0, &kr);
+    kr.run = *run;
+    Report r = {.source = op->kernel->module->name,
+                .model = &g->model,
+                .kernels = &kr,
+                .n_kernels = 1,
+                .err = err,
+                .dead = run->dead.n_waits ? &run->dead : NULL,
+                .checker = c};
+    file_name(path, sizeof path, g->opt.report, op, t->number, "json");
+    write_text(path, &r, true);
+    arena_free(&a);
+}
+
 void report_repeat(Gpu *g, const LaunchOp *op, const Timing *t, const Timed *known)
 {
     char note[64];
