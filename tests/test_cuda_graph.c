@@ -139,8 +139,11 @@ START_TEST(dependencies_make_the_order)
 
     void *back_from[] = {second}, *back_to[] = {fill_node}; /* a cycle */
     ck_assert_int_eq(cudaGraphAddDependencies(graph, back_from, back_to, NULL, 1), 0);
+    cudaGraphExecDestroy(exec);
     ck_assert_int_eq(cudaGraphInstantiate(&exec, graph, 0), 0);
     ck_assert_int_ne(cudaGraphLaunch(exec, NULL), 0);
+    cudaGraphExecDestroy(exec);
+    cudaGraphDestroy(graph);
 }
 END_TEST
 
@@ -180,10 +183,14 @@ START_TEST(nodes_of_executable_graphs_change)
     ck_assert_uint_eq(launched(outer_exec), 117);
     ck_assert_int_eq(cudaGraphExecUpdate(outer_exec, graph, NULL), 910);
     ck_assert_int_eq(cudaGraphDestroyNode(kernel), 0);
+    cudaGraphExecDestroy(outer_exec);
     cudaGraphInstantiate(&outer_exec, outer, 0);
     ck_assert_uint_eq(launched(outer_exec), 17);
     cudaGraphDestroy(graph);
     ck_assert_uint_eq(launched(outer_exec), 17);
+    cudaGraphExecDestroy(outer_exec);
+    cudaGraphExecDestroy(exec);
+    cudaGraphDestroy(outer);
 }
 END_TEST
 
@@ -216,6 +223,9 @@ START_TEST(a_recorded_graph_has_nodes)
     cudaGraphInstantiate(&exec, graph, 0);
     ck_assert_int_eq(cudaGraphLaunch(exec, stream), 0);
     ck_assert_uint_eq(host[3], 7);
+    cudaGraphExecDestroy(exec);
+    cudaGraphDestroy(graph);
+    cudaStreamDestroy(stream);
 }
 END_TEST
 
