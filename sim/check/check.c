@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "sim/check/core.h"
+#include "sim/check/global.h"
 #include "sim/check/lanes.h"
 
 Checker *checker_new(const CheckOptions *o, Err *err)
@@ -253,6 +254,7 @@ void checker_end(Checker *k, Err *err)
             add_fault(k->active, err);
         err->kind = ERR_NONE;
     }
+    global_end(k);
     for (uint32_t i = k->root->first_finding; i < k->root->n_findings; i++)
         k->root->findings[i].f->suppressed = suppressed(k, k->root->findings[i].f);
 }

@@ -61,6 +61,7 @@ typedef enum Class {
     CL_WGMMA,
     CL_WGMMA_COMMIT,
     CL_WGMMA_FENCE,
+    CL_GRID_WAIT,
     CL_MAP_REPLACE,
     CL_MAP_COPY,
     CL_MAP_RELEASE,
@@ -190,6 +191,7 @@ typedef struct WarpCheck {
     uint32_t regs;             /* setmaxnreg */
     uint32_t want;             /* registers it waits for, 0: none */
     uint32_t want_insn;
+    Epoch grid_waited; /* when it executed griddepcontrol.wait, 0: not yet */
     bool ended;
 } WarpCheck;
 
@@ -257,6 +259,8 @@ struct Checker {
     struct GlobalShadow *global;                      /* root: of the launch, or NULL */
     struct ReleaseTable *releases;                    /* the same */
     struct MapFences *map_fences;                     /* the same */
+    struct Written *written;                          /* root: by the launches before, or NULL */
+    bool grid_waits;                                  /* the kernel has griddepcontrol.wait */
     uint32_t run;         /* the cluster that runs, from 1; root: how many so far */
     uint32_t faulty_warp; /* of the cluster: whose instruction was executed last */
     struct Suppression *suppressions;

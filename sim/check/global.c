@@ -5,17 +5,11 @@
 #include "sim/check/global.h"
 
 enum {
-    LINE = 128,
-    LINES_OF_PAGE = 512,
     MOST_READS = 4,
     CELLS_AT_ONCE = 1 << 13,
     MOST_CHUNKS = 1 << 11, /* 16 M cells, then no more are followed */
     FIRST_PAGES = 1 << 8,
 };
-
-typedef struct Bytes {
-    uint64_t lo, hi; /* bytes of the line */
-} Bytes;
 
 typedef struct GlobalCell {
     Bytes bytes;
@@ -143,19 +137,13 @@ static bool ordered(Checker *k, const GlobalCell *c, const Act *a)
     return release_known(k, a->clk, c->run, c->warp, bulk, bulk ? c->epoch : c->warp_epoch);
 }
 
-static uint64_t first_byte(uint64_t line, Bytes b)
-{
-    return line * LINE +
-           (b.lo ? (uint32_t)__builtin_ctzll(b.lo) : 64 + (uint32_t)__builtin_ctzll(b.hi));
-}
-
 static void check_pair(Checker *k, const GlobalCell *c, const GlobalAct *g, uint64_t line,
                        Bytes both)
 {
     const Act *a = &g->a;
     if (!((c->flags | a->flags) & ACC_WRITE))
         return;
-    uint64_t addr = first_byte(line, both);
+    uint64_t addr = bytes_first(line, both);
     if (g->nc && c->flags & ACC_WRITE) {
         report(k, FK_RACE_GLOBAL, c, a, addr,
                "though ld.global.nc may read only what no thread of the kernel writes");
@@ -226,6 +214,8 @@ static void touch(Checker *k, const GlobalAct *g, uint64_t line, Bytes b)
 {
     GlobalShadow *s = shadow(k);
     const Act *a = &g->a;
+    if (k->grid_waits)
+        griddep_touch(k, a, line, b);
     Line *l = line_of(k, s, line);
     bool alone = !(l->any.lo & b.lo) && !(l->any.hi & b.hi);
     if (!alone && meet(k, s, g, line, &l->head, b))
@@ -245,6 +235,20 @@ static void touch(Checker *k, const GlobalAct *g, uint64_t line, Bytes b)
                                   .flags = a->flags};
     l->head = i;
     l->any = (Bytes){l->any.lo | b.lo, l->any.hi | b.hi};
+}
+
+void global_end(Checker *k)
+{
+    const GlobalShadow *s = k->root->global;
+    for (uint32_t i = 0; s && i < s->cap_pages; i++)
+        for (uint32_t j = 0; s->pages[i].lines && j < LINES_OF_PAGE; j++) {
+            Bytes b = {0, 0};
+            for (uint32_t c = s->pages[i].lines[j].head; c; c = cell_at(s, c)->next)
+                if (cell_at(s, c)->flags & ACC_WRITE)
+                    b = (Bytes){b.lo | cell_at(s, c)->bytes.lo, b.hi | cell_at(s, c)->bytes.hi};
+            if (b.lo | b.hi)
+                griddep_note(k, s->pages[i].number * LINES_OF_PAGE + j, b);
+        }
 }
 
 bool global_written(Checker *k, uint64_t addr, GlobalWrite *out)

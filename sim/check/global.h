@@ -4,6 +4,17 @@
 
 #include "sim/check/core.h"
 
+enum { LINE = 128, LINES_OF_PAGE = 512 };
+
+typedef struct Bytes {
+    uint64_t lo, hi; /* a bit for each byte of a line */
+} Bytes;
+
+static inline uint64_t bytes_first(uint64_t line, Bytes b)
+{
+    return line * LINE + (uint32_t)(b.lo ? __builtin_ctzll(b.lo) : 64 + __builtin_ctzll(b.hi));
+}
+
 /* ---- global.c: who has accessed what ---- */
 
 /* An access of one warp, or of what it has issued. */
@@ -22,6 +33,9 @@ void global_span(Checker *k, const GlobalAct *g, uint64_t addr, uint64_t bytes);
 /* The part of a tensor copy's box that lies inside the tensor. */
 void global_box(Checker *k, const GlobalAct *g, const Async *as);
 
+/* The launch has ended. */
+void global_end(Checker *k);
+
 typedef struct GlobalWrite {
     uint32_t run, warp, insn;
     Epoch epoch;
@@ -32,6 +46,12 @@ bool global_written(Checker *k, uint64_t addr, GlobalWrite *out);
 /* ---- map.c: tensor maps that the kernel changes ---- */
 void map_insn(Checker *k, const ExecCtx *x, const XInsn *in, const InsnInfo *ii, uint32_t mask);
 void map_used(Checker *k, const Async *as, const Act *a);
+
+/* ---- griddep.c: order between launches ---- */
+/* The launch that ends has written these bytes of a line. */
+void griddep_note(Checker *k, uint64_t line, Bytes b);
+/* An access of a kernel with griddepcontrol.wait. */
+void griddep_touch(Checker *k, const Act *a, uint64_t line, Bytes b);
 
 /* ---- release.c: order between clusters ---- */
 

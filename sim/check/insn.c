@@ -91,6 +91,13 @@ static void map_release(const Checker *k, WarpCheck *w)
     warp_tick(k, w);
 }
 
+static void grid_wait(const Checker *k, WarpCheck *w)
+{
+    if (!w->grid_waited)
+        w->grid_waited = w->clk[warp_index(k, w)];
+    warp_tick(k, w);
+}
+
 static void wait_ld(WarpCheck *w, const Checker *k)
 {
     uint16_t agent = w->agent[AK_TLD];
@@ -110,6 +117,8 @@ void plain_class(Checker *k, const Warp *warp, const XInsn *in, const InsnInfo *
         fence_proxy(k, warp, in);
     if (ii->cls == CL_FENCE)
         fence(k, warp_check(k, warp), in);
+    if (ii->cls == CL_GRID_WAIT)
+        grid_wait(k, warp_check(k, warp));
     if (ii->cls == CL_MAP_RELEASE)
         map_release(k, warp_check(k, warp));
     if (ii->cls == CL_WGMMA_FENCE)
@@ -161,6 +170,9 @@ static void before(Checker *k, ExecCtx *x, const XInsn *in, const InsnInfo *ii, 
     case CL_MAP_COPY:
     case CL_MAP_ACQUIRE:
         map_insn(k, x, in, ii, mask);
+        break;
+    case CL_GRID_WAIT:
+        grid_wait(k, w);
         break;
     case CL_MAP_RELEASE:
         map_release(k, w);

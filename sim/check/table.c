@@ -49,6 +49,7 @@ static const Name names[] = {
     {"fence_proxy_async", CL_FENCE_PROXY, FLOW_MADE},
     {"barrier_cluster_arrive", CL_CLUSTER_ARRIVE, FLOW_MADE},
     {"setmaxnreg", CL_SETMAXNREG, FLOW_MADE},
+    {"griddepcontrol_wait", CL_GRID_WAIT, FLOW_MADE},
     {"tensormap_replace", CL_MAP_REPLACE, FLOW_MADE},
     {"tensormap_cp_fenceproxy", CL_MAP_COPY, FLOW_MADE},
     {"fence_proxy_tensormap", CL_MAP_ACQUIRE, FLOW_MADE},
@@ -184,5 +185,6 @@ void table_build(Checker *k)
     for (uint32_t i = 0; i < c->n_insns; i++) {
         classify((OpCode)c->insns[i].op, &k->info[i]);
         collect(k, &c->insns[i], &k->info[i], &out);
+        k->grid_waits |= k->info[i].cls == CL_GRID_WAIT;
     }
 }
