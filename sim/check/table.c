@@ -184,6 +184,9 @@ void table_build(Checker *k)
     k->places = out.p;
     for (uint32_t i = 0; i < c->n_insns; i++) {
         classify((OpCode)c->insns[i].op, &k->info[i]);
+        const Insn *p = &c->func->insns[c->insns[i].ptx];
+        if (k->info[i].cls == CL_FENCE && p->op != c->insns[i].op && p->mod[MC_SEM])
+            k->info[i].cls = CL_OTHER; /* lowering's, before a release: the PTX has none there */
         collect(k, &c->insns[i], &k->info[i], &out);
         k->grid_waits |= k->info[i].cls == CL_GRID_WAIT;
     }
