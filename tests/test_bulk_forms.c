@@ -225,7 +225,7 @@ START_TEST(masked_bytes_stay)
     static const uint32_t masks[] = {0, 1, 0x8000, 0x5555, 0xaaaa, 0x00ff, 0x1234, 0xffff};
     for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
         char body[2048];
-        uint32_t bytes = 16 << i % 6;
+        uint32_t bytes = 16u << i % 6;
         srand((unsigned)i);
         for (uint32_t b = 0; b < sizeof before; b++)
             before[b] = (uint8_t)rand();

@@ -148,7 +148,8 @@ static void make_wmma_product(const char *shape, int l, const Type *d, const Typ
     char *s = next_form();
     put(s, "wmma.mma%s.sync.aligned.%s.%s.%s.%s", a->bits == 1 ? ".and.popc" : "", layouts[l % 2],
         layouts[l / 2], shape, d->name);
-    put(s, a->bits == 16 && a->name[0] == 'f' ? "" : ".%s.%s", a->name, a->name);
+    if (a->bits != 16 || a->name[0] != 'f')
+        put(s, ".%s.%s", a->name, a->name);
     put(s, ".%s%s ", c->name, end);
     put_wmma_fragment(s, shape, 'c', d);
     put(s, ",");
