@@ -5,10 +5,11 @@
  *     cuda_program time         the same, and fails if events say 0
  *     cuda_program fault        stores beyond its allocation
  *     cuda_program hang         waits for an mbarrier that nobody arrives at
- *     cuda_program ring         two warps with a ring of one stage, whose consumer never releases
- * it cuda_program race         two warps write one word of shared memory cuda_program dependent
- * launches by programmatic stream serialization cuda_program unsupported  needs an instruction that
- * is not executed
+ *     cuda_program ring         two warps, a ring of one stage that is never released
+ *     cuda_program race         two warps write one word of shared memory
+ *     cuda_program dependent    launches by programmatic stream serialization
+ *     cuda_program clock        sleeps 100 us, fails if its clocks do not say so
+ *     cuda_program unsupported  needs an instruction that is not executed
  *
  * Exits with 9 where all is as CUDA would have it, so that the command must hand that through. */
 #include <stdint.h>
@@ -39,6 +40,10 @@ static const char ptx[] =
     " mul.wide.u32 %d3, %r5, 4;\n add.u64 %d4, %d1, %d3;\n add.u64 %d5, %d2, %d3;\n"
     " ld.global.u32 %r6, [%d4];\n ld.global.u32 %r7, [three];\n"
     " mad.lo.u32 %r6, %r6, %r7, %r5;\n st.global.u32 [%d5], %r6;\ndone:\n ret;\n}\n"
+    ".visible .entry clock(.param .u64 y)\n{\n .reg .b64 %d<8>;\n ld.param.u64 %d1, [y];\n"
+    " mov.u64 %d2, %clock64;\n mov.u64 %d3, %globaltimer;\n nanosleep.u32 100000;\n"
+    " mov.u64 %d4, %clock64;\n mov.u64 %d5, %globaltimer;\n sub.u64 %d4, %d4, %d2;\n"
+    " sub.u64 %d5, %d5, %d3;\n st.global.v2.u64 [%d1], {%d4, %d5};\n ret;\n}\n"
     ".visible .entry fault(.param .u64 y)\n{\n .reg .b64 %d<2>;\n ld.param.u64 %d1, [y];\n"
     " st.global.u32 [%d1+4000], 7;\n ret;\n}\n"
     ".visible .entry hang()\n{\n .reg .pred %p<2>;\n .shared .align 8 .b64 bar;\n"
@@ -59,7 +64,7 @@ static const char ptx[] =
     ".visible .entry unsupported()\n{\n .reg .b64 %d<2>;\n .reg .b32 %r<2>;\n"
     " mov.u64 %d1, 0;\n multimem.ld_reduce.relaxed.sys.global.add.u32 %r1, [%d1];\n ret;\n}\n";
 
-static char add_stub, fault_stub, hang_stub, ring_stub, race_stub, unsupported_stub;
+static char clock_stub, add_stub, fault_stub, hang_stub, ring_stub, race_stub, unsupported_stub;
 static uint32_t three_stub;
 
 static void **handle;
@@ -82,6 +87,7 @@ __attribute__((constructor)) static void register_all(void)
     fat_end(&w);
     handle = __cudaRegisterFatBinary(&wrapper);
     __cudaRegisterFunction(handle, &add_stub, "add", "add", -1, 0, 0, 0, 0, 0);
+    __cudaRegisterFunction(handle, &clock_stub, "clock", "clock", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFunction(handle, &fault_stub, "fault", "fault", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFunction(handle, &hang_stub, "hang", "hang", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFunction(handle, &ring_stub, "ring", "ring", -1, 0, 0, 0, 0, 0);
@@ -157,12 +163,32 @@ static int dependent(void)
     return 9;
 }
 
+/* Twice: a launch whose time is known already must read its clocks as well. */
+static int clocks(void)
+{
+    uint64_t *y, took[2];
+    must(cudaMalloc((void **)&y, sizeof took), "malloc");
+    for (int i = 0; i < 2; i++) {
+        void *args[] = {&y};
+        must(cudaLaunchKernel(&clock_stub, (Dim3){1, 1, 1}, (Dim3){1, 1, 1}, args, 0, NULL),
+             "launch");
+        must(cudaMemcpy(took, y, sizeof took, 2), "copy out");
+        printf("%llu cycles, %llu ns\n", (unsigned long long)took[0], (unsigned long long)took[1]);
+        double ghz = took[1] ? (double)took[0] / (double)took[1] : 0;
+        if (took[1] < 99000 || took[1] > 102000 || ghz < 1.84 || ghz > 1.85) /* model b200: 1.845 */
+            return 1;
+    }
+    return 9;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     Dim3 one = {1, 1, 1}, warp = {32, 1, 1}, two_warps = {64, 1, 1};
     if (strcmp(what, "fault") == 0)
         return fault();
+    if (strcmp(what, "clock") == 0)
+        return clocks();
     if (strcmp(what, "dependent") == 0)
         return dependent();
     if (strcmp(what, "hang") == 0)

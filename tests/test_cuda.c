@@ -430,6 +430,8 @@ static const struct {
     {"", CUDA_PROGRAM " hang", 4, "mbarrier"},
     {"--time", CUDA_PROGRAM " dependent", 9, "add may begin on a GPU while"},
     {"", CUDA_PROGRAM " dependent", 9, ""},
+    {"--time", CUDA_PROGRAM " clock", 9, "cycles"},
+    {"", CUDA_PROGRAM " clock", 1, "clock reads %clock or %globaltimer: they count instructions"},
     {"--time", CUDA_PROGRAM " hang", 4, "mbarrier"},
     {"", CUDA_PROGRAM " ring", 4,
      "empty: arrival missing]-> warp 1 (CTA 0) -[mbarrier full]-> warp 0"},

@@ -144,6 +144,15 @@ static const Case cases[] = {
     {"fences without SASS are free", "tcgen05.fence::after_thread_sync; fence.mbarrier_init.release.cluster;", 0,
      TC_FENCE, 0},
     {"ex2 without ftz is four", LOAD_F "ex2.approx.f32 %f9,%f1;" STORE_F, 1, TC_EX2, 1},
+    {"a release beyond the CTA has its MEMBAR", LOAD_R "mbarrier.arrive.release.cluster.shared::cluster.b64 _,[%r1];", 2,
+     TC_FENCE, 1},
+    {"one within the CTA has none", LOAD_R "mbarrier.arrive.release.cta.shared::cta.b64 _,[%r1]; "
+     "mbarrier.arrive.shared::cluster.b64 _,[%r2];", 2, TC_FENCE, 0},
+    {"atomics: the scope left out is the GPU's", LOAD_R "red.release.global.add.u32 [%rd1],%r1; "
+     "red.global.add.u32 [%rd1],%r2; atom.acq_rel.cta.global.add.u32 %r9,[%rd1],%r3;" STORE_R, 4, TC_FENCE, 1},
+    {"two halves are two MUFU", LOAD_R "ex2.approx.f16x2 %r9,%r1;" STORE_R, 1, TC_EX2_PAIR, 1},
+    {"one half is one", LOAD_R "mov.b32 {%h1,%h2},%r1; tanh.approx.f16 %h3,%h1; mov.b32 %r9,{%h3,%h2};" STORE_R, 3,
+     TC_MUFU, 1},
     {"grid dimensions are constants", "ld.param.u64 %rd1,[out]; mov.u32 %r9,%nctaid.x;" STORE_R, 0, TC_S2R, 0},
 };
 /* clang-format on */
@@ -180,6 +189,43 @@ START_TEST(a_contraction_is_executed_as_the_fused_row)
     for (uint32_t i = 0; i < c->n_insns; i++)
         if (c->insns[i].op == OP_FMA_F32)
             ck_assert_uint_eq(c->insns[i].mod[MC_RND], MV_RND_RN);
+}
+END_TEST
+
+/* FMNMX3 is of sm_100; ptxas 13.0 for sm_90a writes two FMNMX. */
+START_TEST(three_inputs_of_a_maximum_need_the_instruction)
+{
+    Err err = {0};
+    Model h200;
+    if (!model_load(&arena, "h200", &h200, &err))
+        fail_with(&err);
+    const char *body = LOAD_F "max.f32 %f5,%f1,%f2; max.f32 %f9,%f5,%f3;" STORE_F;
+    ck_assert_uint_eq(count_class(lower_body(body, &layout, &model), TC_MINMAX), 1);
+    ck_assert_uint_eq(count_class(lower_body(body, &layout, &h200), TC_MINMAX), 2);
+}
+END_TEST
+
+/* Neither of two chains crosses what ptxas 13.0 leaves in place; without it they mix. */
+START_TEST(nothing_is_scheduled_across_a_clock)
+{
+    static const char before[] = LOAD_F "ex2.approx.ftz.f32 %f5,%f1; ex2.approx.ftz.f32 %f5,%f5;\n",
+                      after[] = "fma.rn.f32 %f9,%f2,%f3,%f4; fma.rn.f32 %f9,%f9,%f9,%f4;"
+                                "add.f32 %f9,%f9,%f5;" STORE_F "st.global.u32 [%rd1+4],%r9;";
+    static const char *const between[] = {"", "mov.u32 %r9,%clock;",
+                                          "barrier.cluster.arrive.relaxed.aligned;",
+                                          "setmaxnreg.dec.sync.aligned.u32 40;"};
+    for (uint32_t i = 0; i < sizeof between / sizeof *between; i++) {
+        const char *body = arena_printf(&arena, "%s%s\n%s", before, between[i], after);
+        Code *c = lower_body(body, &layout, &model);
+        uint32_t last_ex2 = 0, first_fma = UINT32_MAX;
+        for (uint32_t k = 0; k < c->n_insns; k++) {
+            if (c->insns[k].op == OP_EX2_F32)
+                last_ex2 = k;
+            if (c->insns[k].op == OP_FMA_F32 && first_fma == UINT32_MAX)
+                first_fma = k;
+        }
+        ck_assert_msg((first_fma > last_ex2) == (i > 0), "across '%s'", between[i]);
+    }
 }
 END_TEST
 
@@ -546,6 +592,8 @@ int main(void)
     tcase_add_loop_test(t, each_transformation_gives_the_operations_of_ptxas, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_test(t, a_contraction_is_executed_as_the_fused_row);
+    tcase_add_test(t, three_inputs_of_a_maximum_need_the_instruction);
+    tcase_add_test(t, nothing_is_scheduled_across_a_clock);
     tcase_add_test(t, loop_variables_need_no_moves);
     tcase_add_loop_test(t, a_wait_loop_parks_and_a_loop_with_an_effect_does_not, 0,
                         sizeof spins / sizeof spins[0]);

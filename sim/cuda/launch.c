@@ -244,7 +244,6 @@ static GpuError run_kernel(Gpu *g, const LaunchOp *op, Timing *t, KernelRun *k)
     timing_start(g, op, t, k);
     if (!t->in_place) {
         RepeatRun repeat;
-        k->exec.resident = plan_of_run(k).resident;
         if (t->checked) {
             ok = run_checked(g, op, t, &a, k, &stats, &err);
         } else if (!repeat_start(g, op, k->exec.code, &repeat)) {
@@ -296,6 +295,7 @@ GpuError launch_run(Gpu *g, const LaunchOp *op, GpuStream *s)
     SimPlan plan = plan_of_run(&k);
     if (op->cooperative && volume(op->grid) > plan.resident)
         return GPU_COOPERATIVE_TOO_LARGE; /* its CTAs wait for each other */
+    k.exec.resident = plan.resident;
     t.in_place = times_in_place(&plan, t.wanted);
     warn_of_clock(g, op, &t, d.code);
     warn_of_dependent(g, op, &t);

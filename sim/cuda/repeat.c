@@ -5,19 +5,12 @@
 #include "sim/cuda/state.h"
 
 #include <string.h>
-#include <time.h>
 
-/* Hashing takes at most half as long as the run; times that a launch may change memory before it is
- * no longer looked at. */
+/* Hashing may take half as long as the run (a guess of its speed will do: the answer is the same
+ * either way, only later); times that a launch may change memory before it is no longer looked at.
+ */
 static const double hash_bytes_per_s = 4e9, most_of_run = 0.5;
 enum { MOST_CHANGES = 4 };
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Four independent lanes, each a chain of steps that can be undone: a word that differs makes its
  * lane differ. */
@@ -89,7 +82,7 @@ bool repeat_start(Gpu *g, const LaunchOp *op, const Code *code, RepeatRun *run)
                   !calls_system(code) && !code->reads_clock;
     if (run->hashed)
         hash_memory(g, run->before);
-    run->start = seconds();
+    run->start = host_seconds();
     return run->hashed && r->settled && memcmp(r->state, run->before, sizeof r->state) == 0;
 }
 
@@ -97,7 +90,7 @@ void repeat_ran(Gpu *g, const RepeatRun *run)
 {
     Repeat *r = find(g, run->launch);
     r->n_runs++;
-    r->seconds = seconds() - run->start;
+    r->seconds = host_seconds() - run->start;
     r->settled = false;
     if (!run->hashed)
         return;

@@ -293,7 +293,7 @@ static void add_carry(Frame *fr, IrInsn *out, bool source)
     build_add_cells(ir, &fr->carry, 1);
 }
 
-static void add_guard(Frame *fr, const Insn *in, IrInsn *out)
+void build_add_guard(Frame *fr, const Insn *in, IrInsn *out)
 {
     if (in->guard < 0)
         return;
@@ -323,7 +323,7 @@ static void build_membar(Frame *fr, const Insn *in, uint32_t ptx)
     out.opd = ir_opds(ir, 0);
     ir_classify(ir, &out);
     out.src = ir->n_cells;
-    add_guard(fr, in, &out);
+    build_add_guard(fr, in, &out);
     out.flags &= (uint8_t)~IF_RMW; /* writes nothing */
     out.n_src = ir->n_cells - out.src;
     out.dst = ir->n_cells;
@@ -343,7 +343,7 @@ bool build_generic(Frame *fr, const Insn *in, uint32_t ptx)
     out.opd = ir_opds(ir, out.n_opd);
     ir_classify(ir, &out);
     out.src = ir->n_cells;
-    add_guard(fr, in, &out);
+    build_add_guard(fr, in, &out);
     add_operands(fr, in, &out, true);
     add_carry(fr, &out, true);
     out.n_src = ir->n_cells - out.src;

@@ -34,6 +34,8 @@ bool build_unsupported(Frame *fr, const Insn *in, const char *what);
 /* What mov and initial values of variables give as the address of a function. */
 uint64_t build_function_address(const Frame *fr, int32_t func);
 void build_add_cells(Ir *ir, const Cell *c, uint32_t n);
+/* Its predicate, the first of the sources of `out`, if the instruction has one. */
+void build_add_guard(Frame *fr, const Insn *in, IrInsn *out);
 /* Cells of a scalar operand; t is the type that the row expects (T_NONE: any). Returns their
  * number. */
 uint32_t build_scalar(Frame *fr, const Operand *o, PtxType t, Cell *out);

@@ -78,12 +78,7 @@ static void build_extern_call(Frame *fr, const Insn *in, uint32_t ptx)
     ir_classify(ir, &out);
     IrOpd ret = {0}, args = {0};
     out.src = ir->n_cells;
-    if (in->guard >= 0) {
-        uint32_t at = ir_cells(ir, 1);
-        ir->cells[at] = fr->reg[in->guard];
-        out.guard_neg = in->guard_neg;
-        out.flags |= IF_GUARD | IF_RMW;
-    }
+    build_add_guard(fr, in, &out);
     if (in->n_opd > 2 && in->opd[2].kind == OPD_VEC)
         add_arguments(fr, &in->opd[2], &args);
     out.n_src = ir->n_cells - out.src;
