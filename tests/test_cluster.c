@@ -7,6 +7,8 @@
 #include "isa/bits.h"
 #include "tests/ptx_time.h"
 
+#include <math.h>
+
 enum { WORDS = PTX_OUT_BYTES / 4 };
 
 static uint32_t out[WORDS];
@@ -451,6 +453,43 @@ START_TEST(remote_loads_share_a_path)
 }
 END_TEST
 
+/* Cycles that ten of them take more than ten of membar.cta, each. */
+static double wide_fence(const char *fence)
+{
+    static const char set[] = "fence.gpu.latency=500"; /* fence.latency of the toy: 13 */
+    uint64_t cycles[2];
+    for (int i = 0; i < 2; i++) {
+        char body[1024] = "mov.u32 %r1, 64;\n";
+        for (int k = 0; k < 10; k++)
+            strcat(strcat(body, i ? fence : "membar.cta;"), "\n");
+        PtxRun r = {0};
+        PtxChip chip = {.sms = 1, .set = set};
+        ck_assert_msg(ptx_run_on(&r, &chip, "", body, out, &err), "%s: %s", fence, err.msg);
+        cycles[i] = chip.cycles;
+    }
+    return ((double)cycles[1] - (double)cycles[0]) / 10;
+}
+
+/* Those of which ptxas 13.0 makes MEMBAR.GPU or .SYS wait for global memory. */
+START_TEST(fences_beyond_the_cta_take_longer)
+{
+    static const char *const wide[] = {"membar.gl;",
+                                       "membar.sys;",
+                                       "fence.acq_rel.gpu;",
+                                       "fence.sc.cluster;",
+                                       "fence.proxy.async;",
+                                       "fence.proxy.alias;",
+                                       "fence.proxy.tensormap::generic.release.gpu;"};
+    static const char *const narrow[] = {"fence.acq_rel.cta;"};
+    double more = 500 - 13;
+    for (uint32_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        ck_assert_msg(fabs(wide_fence(wide[i]) - more) <= 1, "%s: %.1f, not %.0f", wide[i],
+                      wide_fence(wide[i]), more);
+    for (uint32_t i = 0; i < sizeof narrow / sizeof *narrow; i++)
+        ck_assert_double_eq(wide_fence(narrow[i]), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cluster");
@@ -470,6 +509,7 @@ int main(void)
     tcase_add_test(c, several_gpus_are_refused_with_the_reason);
     tcase_add_test(c, an_ignored_source_is_zero);
     tcase_add_test(c, remote_loads_share_a_path);
+    tcase_add_test(c, fences_beyond_the_cta_take_longer);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
